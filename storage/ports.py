@@ -1,0 +1,54 @@
+"""What a derived index must offer. It speaks of chunk keys and positions, never of files, so that
+an in-process index, a table of a database server and a vector database fit it alike.
+
+A derived index may vanish at any moment: `storage.following` brings it back from the database.
+"""
+
+from typing import Protocol
+
+from storage.records import Entries, Ids, Position, Scored, Vectors
+
+
+class DerivedIndex(Protocol):
+    """The chunks of one collection, as they stood at `applied`.
+
+    Searches may run in any number of threads while one thread applies changes; each search sees
+    the state before or after a change, never a mixture. Results depend only on which chunks are
+    held, not on the order in which they came: best score first, equal scores by ascending chunk key.
+    """
+
+    @property
+    def applied(self) -> Position:
+        """Where the index stands; `BEGINNING` when it is empty or was reset."""
+
+    def apply(self, *, removed: Ids, added: Entries, position: Position) -> None:
+        """Drop `removed` (keys that are not held are ignored), take in `added`, stand at `position`."""
+
+    def reset(self) -> None:
+        """Hold nothing and stand at `BEGINNING`."""
+
+    def publish(self) -> None:
+        """Make the present state survive a restart, if that is worth its cost now."""
+
+    def keys(self) -> Ids:
+        """Every key that is held, ascending."""
+
+
+class VectorIndex(DerivedIndex, Protocol):
+    """Nearest neighbours by inner product: the cosine, for vectors of unit length."""
+
+    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+        """The best `limit` chunks for one query of shape (dimension,), highest score first.
+
+        `allowed` (ascending) narrows the search before it starts: it never costs results.
+        """
+
+
+class KeywordIndex(DerivedIndex, Protocol):
+    """Ranking by words that the query and the text share."""
+
+    def search(self, query: str, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+        """The best `limit` chunks that share a word with `query`; any text is a safe query.
+
+        `allowed` (ascending) narrows the search before it starts: it never costs results.
+        """

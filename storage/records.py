@@ -1,0 +1,306 @@
+"""The values that every part of the system speaks in: frozen, typed, free of behaviour.
+
+Positions in a text (`start`, `end`) count Unicode code points; times are timezone-aware UTC.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, NewType
+
+import numpy as np
+import numpy.typing as npt
+
+ChunkId = NewType("ChunkId", int)
+DocumentId = NewType("DocumentId", int)
+SourceId = NewType("SourceId", int)
+CollectionId = NewType("CollectionId", int)
+PromptId = NewType("PromptId", str)
+RunId = NewType("RunId", str)
+
+Vectors = npt.NDArray[np.float32]
+"""float32, (rows, dimension); each row of unit length when its space is normalised."""
+Ids = npt.NDArray[np.int64]
+"""int64 chunk keys, ascending where a contract says so."""
+Metadata = Mapping[str, Any]
+"""What a source says of itself, as JSON values."""
+
+
+class Origin(StrEnum):
+    """Where a source comes from. Synthetic if and only if it names its generator."""
+
+    REAL = "real"
+    SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who reads. The owner reads everything; anybody else what carries no label or one of theirs."""
+
+    name: str
+    labels: frozenset[str] = frozenset()
+    is_owner: bool = False
+
+
+LOCAL_OWNER = Principal(name="owner", is_owner=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSpace:
+    """What makes vectors comparable: two spaces that differ in any field never meet in a search."""
+
+    model: str
+    weights_sha256: str
+    dimension: int
+    normalised: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A set of documents that is searched together, in one embedding space."""
+
+    collection_id: CollectionId
+    name: str
+    space: EmbeddingSpace | None
+    """None until the first document is embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A point in the history of the corpus.
+
+    `token` is drawn at random for each generation: an index that stands at (7, "ab…") belongs to
+    exactly that history, and not to generation 7 of another database or of a restored backup.
+    """
+
+    generation: int
+    token: str
+
+
+BEGINNING = Position(0, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChunk:
+    """A chunk that is about to be stored: `text` is exactly `document.text[start:end]`."""
+
+    start: int
+    end: int
+    text: str
+    embedded_sha256: str
+    """Hash of what the embedder was given (context and text): the key of the vector cache."""
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDocument:
+    """A text that is about to be stored, once, however many sources have it."""
+
+    content_sha256: str
+    text: str
+    title: str
+    """The title that its chunks were embedded and indexed with; one of its sources' titles."""
+    chunks: tuple[NewChunk, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSource:
+    """One place where a text was found; everything that is said of the text belongs to it."""
+
+    uri: str
+    external_id: str
+    title: str
+    metadata: Metadata
+    media_type: str
+    record_sha256: str
+    """Hash of the bytes that this source was read from."""
+    fingerprint: str
+    """Hash of what turned the bytes into chunks: parser, chunker, embedder."""
+    origin: Origin = Origin.REAL
+    generator_id: str | None = None
+    read_labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSource:
+    """What is stored of a source that is live."""
+
+    source_id: SourceId
+    document_id: DocumentId
+    uri: str
+    external_id: str
+    title: str
+    record_sha256: str
+    fingerprint: str
+    attributes_sha256: str
+    """Hash of origin, generator, labels and metadata, which can change while the bytes do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One source and the text that it now has: one that is stored already, or a new one."""
+
+    source: NewSource
+    document: DocumentId | NewDocument
+    replaces: SourceId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What one COMMIT made durable."""
+
+    position: Position
+    document_ids: tuple[DocumentId, ...]
+    external_ids: tuple[str, ...]
+    chunks_added: int
+    chunks_removed: int
+    sources_removed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """Chunks as an index reads them; row i of each field belongs to `ids[i]`, ids ascending."""
+
+    ids: Ids
+    titles: Sequence[str]
+    texts: Sequence[str]
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRef:
+    """A place that a hit's text stands in, as a reader may know it."""
+
+    source: str
+    external_id: str
+    title: str
+    metadata: Metadata
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChunk:
+    """A chunk with all the sources of it that the principal may read, oldest first."""
+
+    chunk_id: ChunkId
+    document_id: DocumentId
+    text: str
+    title: str
+    start: int
+    end: int
+    sources: tuple[SourceRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A chunk and how well it fits one query, in the measure of the index that found it."""
+
+    chunk_id: ChunkId
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One search result: a chunk, where it ranked on each side, and where it comes from."""
+
+    chunk: StoredChunk
+    score: float
+    rank: int
+    vector_rank: int | None
+    vector_score: float | None
+    keyword_rank: int | None
+    keyword_score: float | None
+
+
+AnswerState = Literal["grounded", "partial", "no_evidence"]
+PromptStatus = Literal["started", "completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A verified span: `quote` is exactly `document.text[start:end]`.
+
+    `answer_start` and `answer_end` say which part of the answer it supports.
+    """
+
+    quote: str
+    source: str
+    document_id: DocumentId
+    external_id: str
+    chunk_id: ChunkId
+    start: int
+    end: int
+    answer_start: int
+    answer_end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A chunk version that a model was shown, with the scores that brought it there."""
+
+    chunk_id: ChunkId
+    document_id: DocumentId
+    rank: int
+    score: float
+    vector_rank: int | None
+    keyword_rank: int | None
+    cited: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptStart:
+    """What is on record before the model is called."""
+
+    question: str
+    user: str
+    session: str | None
+    parent_id: PromptId | None
+    collection: str
+    generation: int
+    model: str
+    weights_sha256: str
+    template_sha256: str
+    rendered: str
+    sampling: Mapping[str, Any]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptEnd:
+    """What is added when the answer is complete."""
+
+    answer: str
+    state: AnswerState
+    citations: tuple[Citation, ...]
+    usage: Mapping[str, int]
+    timings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRecord:
+    """One exchange, as it is on record. `status` "started" is a crash, or still under way."""
+
+    prompt_id: PromptId
+    parent_id: PromptId | None
+    session: str | None
+    user: str
+    question: str
+    answer: str | None
+    status: PromptStatus
+    state: AnswerState | None
+    error: str | None
+    created_at: datetime
+    completed_at: datetime | None
+    collection: str
+    generation: int
+    model: str
+    weights_sha256: str
+    template_sha256: str
+    rendered: str
+    sampling: Mapping[str, Any]
+    usage: Mapping[str, int] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    citations: tuple[Citation, ...] = ()
