@@ -14,7 +14,7 @@ class DerivedIndex(Protocol):
 
     Searches may run in any number of threads while one thread applies changes; each search sees
     the state before or after a change, never a mixture. Results depend only on which chunks are
-    held, not on the order in which they came: best score first, equal scores by ascending chunk key.
+    held, not on the order in which they came: best score first, equal scores by ascending key.
     """
 
     @property
@@ -22,7 +22,7 @@ class DerivedIndex(Protocol):
         """Where the index stands; `BEGINNING` when it is empty or was reset."""
 
     def apply(self, *, removed: Ids, added: Entries, position: Position) -> None:
-        """Drop `removed` (keys that are not held are ignored), take in `added`, stand at `position`."""
+        """Drop `removed` (unknown keys are ignored), take in `added`, stand at `position`."""
 
     def reset(self) -> None:
         """Hold nothing and stand at `BEGINNING`."""

@@ -21,6 +21,8 @@ RunId = NewType("RunId", str)
 
 Vectors = npt.NDArray[np.float32]
 """float32, (rows, dimension); each row of unit length when its space is normalised."""
+VECTOR_DTYPE = np.dtype("<f4")
+"""How a vector's bytes are stored: little-endian float32."""
 Ids = npt.NDArray[np.int64]
 """int64 chunk keys, ascending where a contract says so."""
 Metadata = Mapping[str, Any]
@@ -36,7 +38,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who reads. The owner reads everything; anybody else what carries no label or one of theirs."""
+    """Who reads: the owner everything, others what carries no label or one of theirs."""
 
     name: str
     labels: frozenset[str] = frozenset()
@@ -102,6 +104,8 @@ class NewDocument:
     title: str
     """The title that its chunks were embedded and indexed with; one of its sources' titles."""
     chunks: tuple[NewChunk, ...]
+    supersedes: DocumentId | None = None
+    """The stored version of this text, if none of its sources has its title any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,29 @@
+"""Statements over more values than one statement can take."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select
+from sqlalchemy.orm import InstrumentedAttribute
+
+T = TypeVar("T")
+VALUES_A_STATEMENT = 5_000
+
+
+def batches(values: Iterable[T], size: int = VALUES_A_STATEMENT) -> Iterator[list[T]]:
+    """`values` in lists of at most `size`."""
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def rows_where(
+    connection: Connection,
+    statement: Select[*tuple[Any, ...]],
+    column: InstrumentedAttribute[Any],
+    values: Sequence[Any],
+) -> Iterator[Row[*tuple[Any, ...]]]:
+    """The rows of `statement` whose `column` is among `values`."""
+    for batch in batches(values):
+        yield from connection.execute(statement.where(column.in_(batch)))

@@ -1,0 +1,82 @@
+"""Collections: documents that are searched together, in one embedding space."""
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from storage.clock import now
+from storage.engine import Database
+from storage.errors import InvalidRecordError, SpaceMismatchError
+from storage.models.corpus import CollectionRow
+from storage.records import Collection, CollectionId, EmbeddingSpace
+
+MAX_COLLECTION_NAME = 200
+
+
+def open_collection(database: Database, name: str) -> Collection:
+    """The collection of that name, created if there is none. Raises `InvalidRecordError`."""
+    if not name.strip() or len(name) > MAX_COLLECTION_NAME or not name.isprintable():
+        raise InvalidRecordError(
+            f"{name!r} can't name a collection; use 1 to {MAX_COLLECTION_NAME} printable characters"
+        )
+    with database.write() as connection:
+        found = find_collection(connection, name)
+        if found is None:
+            connection.execute(insert(CollectionRow).values(name=name, created_at=now()))
+            found = find_collection(connection, name)
+    assert found is not None
+    return found
+
+
+def find_collection(connection: Connection, name: str) -> Collection | None:
+    """The collection of that name, if there is one."""
+    row = connection.execute(select(CollectionRow.__table__).filter_by(name=name)).first()
+    return None if row is None else _collection(row._mapping)
+
+
+def check_space(collection: Collection, space: EmbeddingSpace) -> None:
+    """Raise `SpaceMismatchError` unless vectors of `space` fit what the collection holds."""
+    if collection.space not in (None, space):
+        raise SpaceMismatchError(
+            f"collection {collection.name!r} holds vectors of {_shown(collection.space)}, not of"
+            f" {_shown(space)}; use that embedder, or ingest into another collection"
+        )
+
+
+def claim_space(database: Database, collection: Collection, space: EmbeddingSpace) -> None:
+    """Make `space` the collection's, if it has none yet; raise unless it is the same by then."""
+    with database.write() as connection:
+        connection.execute(
+            update(CollectionRow)
+            .where(
+                CollectionRow.collection_id == collection.collection_id,
+                CollectionRow.space_model.is_(None),
+            )
+            .values(
+                space_model=space.model,
+                space_weights_sha256=space.weights_sha256,
+                space_dimension=space.dimension,
+                space_normalised=space.normalised,
+            )
+        )
+        found = find_collection(connection, collection.name)
+    assert found is not None
+    check_space(found, space)
+
+
+def _collection(row: RowMapping) -> Collection:
+    space = None
+    if row["space_model"] is not None:
+        space = EmbeddingSpace(
+            model=row["space_model"],
+            weights_sha256=row["space_weights_sha256"],
+            dimension=row["space_dimension"],
+            normalised=row["space_normalised"],
+        )
+    return Collection(
+        collection_id=CollectionId(row["collection_id"]), name=row["name"], space=space
+    )
+
+
+def _shown(space: EmbeddingSpace | None) -> str:
+    if space is None:
+        return "nothing"
+    return f"{space.model} ({space.dimension} dimensions, weights {space.weights_sha256[:12]}…)"

@@ -1,0 +1,138 @@
+"""Compares the database with itself and with the indexes: says what differs, changes nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, and_, func, or_, select
+
+from storage.bulk import batches, rows_where
+from storage.engine import Database
+from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceRow
+from storage.ports import DerivedIndex
+from storage.reading import holds_at
+from storage.records import Collection, Ids
+
+_SHOWN = 5
+_CHUNKS_A_STEP = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How much there is at one generation, over all collections."""
+
+    committed: int
+    documents: int
+    chunks: int
+
+
+def count(database: Database, generation: int) -> Counted:
+    """What the database holds at `generation`."""
+    with database.read() as connection:
+        return Counted(
+            committed=connection.execute(select(CorpusStateRow.generation)).scalar_one(),
+            documents=_count(connection, DocumentRow, generation),
+            chunks=_count(connection, ChunkRow, generation),
+        )
+
+
+def database_differences(database: Database, generation: int) -> list[str]:
+    """Rows that contradict each other at `generation`."""
+    with database.read() as connection:
+        return [
+            *_texts_without_source(connection, generation),
+            *_sources_without_text(connection, generation),
+            *_chunks_without_document(connection, generation),
+            *_chunks_unlike_their_document(connection, generation),
+        ]
+
+
+def index_differences(
+    database: Database, collection: Collection, generation: int, name: str, index: DerivedIndex
+) -> list[str]:
+    """Chunks that only one of the database and `index` holds."""
+    with database.read() as connection:
+        stored = _live_ids(connection, collection, generation)
+    held = index.keys()
+    missing, extra = np.setdiff1d(stored, held), np.setdiff1d(held, stored)
+    where = f"{name} index of collection {collection.name!r}"
+    return [
+        *([f"{where}: lacks chunks {_some(missing)}"] if missing.size else []),
+        *([f"{where}: holds chunks that are not stored: {_some(extra)}"] if extra.size else []),
+    ]
+
+
+def _count(
+    connection: Connection, table: type[DocumentRow] | type[ChunkRow], generation: int
+) -> int:
+    statement = select(func.count()).select_from(table).where(holds_at(table, generation))
+    return connection.execute(statement).scalar_one()
+
+
+def _live_ids(connection: Connection, collection: Collection, generation: int) -> Ids:
+    rows = connection.execute(
+        select(ChunkRow.chunk_id)
+        .where(ChunkRow.collection_id == collection.collection_id, holds_at(ChunkRow, generation))
+        .order_by(ChunkRow.chunk_id)
+    ).scalars()
+    return np.fromiter(rows, np.int64)
+
+
+def _texts_without_source(connection: Connection, generation: int) -> Iterator[str]:
+    sourced = select(SourceRow.document_id).where(holds_at(SourceRow, generation))
+    statement = select(DocumentRow.document_id).where(
+        holds_at(DocumentRow, generation), DocumentRow.document_id.not_in(sourced)
+    )
+    for key in connection.execute(statement).scalars():
+        yield f"document {key}: no source has it, yet it is live"
+
+
+def _sources_without_text(connection: Connection, generation: int) -> Iterator[str]:
+    live = select(DocumentRow.document_id).where(holds_at(DocumentRow, generation))
+    statement = select(SourceRow.source_id, SourceRow.uri).where(
+        holds_at(SourceRow, generation), SourceRow.document_id.not_in(live)
+    )
+    for row in connection.execute(statement):
+        yield f"source {row.source_id} ({row.uri}): its document is not live"
+
+
+def _chunks_without_document(connection: Connection, generation: int) -> Iterator[str]:
+    statement = (
+        select(ChunkRow.chunk_id)
+        .join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
+        .where(
+            or_(
+                and_(holds_at(ChunkRow, generation), ~holds_at(DocumentRow, generation)),
+                ChunkRow.from_generation != DocumentRow.from_generation,
+                ChunkRow.collection_id != DocumentRow.collection_id,
+            )
+        )
+    )
+    for key in connection.execute(statement).scalars():
+        yield f"chunk {key}: it does not hold when its document does"
+
+
+def _chunks_unlike_their_document(connection: Connection, generation: int) -> Iterator[str]:
+    keys = connection.execute(
+        select(DocumentRow.document_id).where(holds_at(DocumentRow, generation))
+    ).scalars()
+    chunks = select(
+        ChunkRow.chunk_id,
+        ChunkRow.document_id,
+        ChunkRow.start_offset,
+        ChunkRow.end_offset,
+        ChunkRow.text,
+    )
+    texts = select(DocumentRow.document_id, DocumentRow.text)
+    for step in batches(list(keys), _CHUNKS_A_STEP):
+        text_of = {
+            row[0]: row[1] for row in rows_where(connection, texts, DocumentRow.document_id, step)
+        }
+        for row in rows_where(connection, chunks, ChunkRow.document_id, step):
+            if text_of[row.document_id][row.start_offset : row.end_offset] != row.text:
+                yield f"chunk {row.chunk_id}: it is not what stands at its place in the document"
+
+
+def _some(ids: Ids) -> str:
+    shown = ", ".join(str(key) for key in ids[:_SHOWN])
+    return shown if ids.size <= _SHOWN else f"{shown} and {ids.size - _SHOWN} more"

@@ -1,0 +1,148 @@
+"""The one writer of documents and chunks.
+
+A commit is one transaction and one generation. It is prepared outside any transaction (parsing and
+forward passes take long), under the writer's lease, so nothing that it was planned on can have
+changed; the fence makes sure of that.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import RowMapping, insert, select, update
+
+from storage.bulk import rows_where
+from storage.clock import now
+from storage.engine import Database
+from storage.generation import Generation
+from storage.models.corpus import ChunkRow, DocumentRow, RunRow, SourceRow
+from storage.places import place_sha256
+from storage.records import (
+    VECTOR_DTYPE,
+    Collection,
+    Committed,
+    DocumentId,
+    KnownSource,
+    Placement,
+    RunId,
+    SourceId,
+    Vectors,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusWriter:
+    """Writes to one collection while its holder has the writer's lease."""
+
+    database: Database
+    collection: Collection
+    fence: int
+    run_id: RunId
+
+    def start_run(self) -> None:
+        """Put the run on record; it stays without an end if the process dies."""
+        with self.database.write() as connection:
+            connection.execute(
+                insert(RunRow).values(
+                    run_id=self.run_id,
+                    collection_id=self.collection.collection_id,
+                    started_at=now(),
+                )
+            )
+
+    def end_run(self, report: Mapping[str, Any]) -> None:
+        """Complete the run's record."""
+        with self.database.write() as connection:
+            connection.execute(
+                update(RunRow)
+                .where(RunRow.run_id == self.run_id)
+                .values(ended_at=now(), report=dict(report))
+            )
+
+    def known_sources(self, places: Iterable[tuple[str, str]]) -> dict[str, KnownSource]:
+        """The live sources among `places` (uri, external id), by their `place_sha256`."""
+        hashes = [place_sha256(*place) for place in places]
+        statement = select(SourceRow.__table__).where(
+            SourceRow.collection_id == self.collection.collection_id,
+            SourceRow.to_generation.is_(None),
+        )
+        with self.database.read() as connection:
+            rows = rows_where(connection, statement, SourceRow.place_sha256, hashes)
+            return {row.place_sha256: _known_source(row._mapping) for row in rows}
+
+    def live_places(self) -> dict[SourceId, str]:
+        """The uri of every live source."""
+        statement = select(SourceRow.source_id, SourceRow.uri).where(
+            SourceRow.collection_id == self.collection.collection_id,
+            SourceRow.to_generation.is_(None),
+        )
+        with self.database.read() as connection:
+            return {SourceId(row.source_id): row.uri for row in connection.execute(statement)}
+
+    def documents_with(self, contents: Sequence[str]) -> dict[str, tuple[DocumentId, str]]:
+        """Key and title of the live documents among `contents` (SHA-256 of the text)."""
+        statement = select(
+            DocumentRow.content_sha256, DocumentRow.document_id, DocumentRow.title
+        ).where(
+            DocumentRow.collection_id == self.collection.collection_id,
+            DocumentRow.to_generation.is_(None),
+        )
+        with self.database.read() as connection:
+            rows = rows_where(connection, statement, DocumentRow.content_sha256, contents)
+            return {row[0]: (DocumentId(row[1]), row[2]) for row in rows}
+
+    def titles_of(
+        self, documents: Sequence[DocumentId], *, without: Sequence[SourceId]
+    ) -> dict[DocumentId, set[str]]:
+        """The titles that the live sources of `documents` give them, leaving out `without`."""
+        leaving = frozenset(without)
+        statement = select(SourceRow.document_id, SourceRow.source_id, SourceRow.title).where(
+            SourceRow.to_generation.is_(None)
+        )
+        titles: dict[DocumentId, set[str]] = {document: set() for document in documents}
+        with self.database.read() as connection:
+            for row in rows_where(connection, statement, SourceRow.document_id, documents):
+                if row.source_id not in leaving:
+                    titles[row.document_id].add(row.title)
+        return titles
+
+    def cached_vectors(self, embedded: Sequence[str]) -> Mapping[str, Vectors]:
+        """Vectors that were computed before, by the hash of what was embedded, in this space."""
+        statement = select(ChunkRow.embedded_sha256, ChunkRow.vector).where(
+            ChunkRow.collection_id == self.collection.collection_id
+        )
+        with self.database.read() as connection:
+            rows = rows_where(connection, statement, ChunkRow.embedded_sha256, embedded)
+            return {row[0]: np.frombuffer(row[1], VECTOR_DTYPE) for row in rows}
+
+    def commit(
+        self, placements: Sequence[Placement], *, removals: Sequence[SourceId] = ()
+    ) -> Committed:
+        """Store `placements` and close `removals`, all or nothing, as one new generation.
+
+        A text that no source has any more goes with its last source. Raises `LeaseLostError` if
+        another writer took over, `InvalidRecordError` for what the database can't keep.
+        """
+        with self.database.write() as connection:
+            generation = Generation.begin(
+                connection,
+                collection_id=self.collection.collection_id,
+                fence=self.fence,
+                run_id=self.run_id,
+                placements=placements,
+            )
+            return generation.store(placements, removals)
+
+
+def _known_source(row: RowMapping) -> KnownSource:
+    return KnownSource(
+        source_id=SourceId(row["source_id"]),
+        document_id=DocumentId(row["document_id"]),
+        uri=row["uri"],
+        external_id=row["external_id"],
+        title=row["title"],
+        record_sha256=row["record_sha256"],
+        fingerprint=row["fingerprint"],
+        attributes_sha256=row["attributes_sha256"],
+    )

@@ -1,0 +1,145 @@
+"""The one place that makes engines and opens transactions.
+
+COMMIT is the acknowledgement, so SQLite runs with a write-ahead log that is synced at each commit.
+A write transaction takes SQLite's write lock when it begins: one that began by reading could not
+wait for the lock later, and would fail with "database is locked" instead.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
+
+SQLITE_BUSY_TIMEOUT_S = 60
+_UNREACHABLE = re.compile(
+    r"connection|could not (connect|translate)|server closed|shutting down|starting up"
+    r"|terminating|unable to open",
+    re.IGNORECASE,
+)
+
+
+class Database:
+    """Transactions on the database that holds the truth."""
+
+    def __init__(self, url: str) -> None:
+        """Raise `StorageError` where `url` can't name a database. Nothing is opened yet."""
+        self.engine = _engine(url)
+        self.shown_url = self.engine.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The database file, or None where a server keeps the database."""
+        return Path(str(self.engine.url.database)) if self.is_sqlite else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one unchanging state of the database."""
+        options: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._transaction(options) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable when this returns, and without a trace if it raises."""
+        with self._transaction({"takes_write_lock": True}) as connection:
+            yield connection
+
+    @contextmanager
+    def own_connection(self) -> Iterator[Connection]:
+        """A connection outside transactions, closed for good at the end: for server-side locks."""
+        try:
+            with self.engine.connect() as plain:
+                try:
+                    yield plain.execution_options(isolation_level="AUTOCOMMIT")
+                finally:
+                    plain.invalidate()
+        except DBAPIError as error:
+            raise _storage_error(error, self.shown_url) from error
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, options: dict[str, Any]) -> Iterator[Connection]:
+        try:
+            with self.engine.connect() as plain:
+                connection = plain.execution_options(**options)
+                with connection.begin():
+                    yield connection
+        except DBAPIError as error:
+            raise _storage_error(error, self.shown_url) from error
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise StorageError(
+            f"{url!r} is no database URL; give one like sqlite:////data/rag.db"
+            " or postgresql://user@host/name"
+        ) from error
+    if backend not in ("sqlite", "postgresql"):
+        raise StorageError(f"the database {backend!r} is not supported; use sqlite or postgresql")
+    if backend == "sqlite" and not parsed.database:
+        raise StorageError("an SQLite database needs a file; give sqlite:////path/to/rag.db")
+    try:
+        engine = create_engine(parsed, **_engine_options(backend))
+    except (ImportError, NoSuchModuleError) as error:
+        raise StorageError(
+            f"the driver for {backend} is not installed:"
+            " run pip install 'rag-pipeline-service[postgres]'"
+        ) from error
+    if backend == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _engine_options(backend: str) -> dict[str, Any]:
+    if backend == "sqlite":
+        return {"connect_args": {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False}}
+    return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+
+
+def _set_up_sqlite(dbapi_connection: Any, _record: object) -> None:
+    # The driver's own transaction handling starts them too late to choose their kind.
+    dbapi_connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    takes_lock = connection.get_execution_options().get("takes_write_lock", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if takes_lock else "BEGIN")
+
+
+def _storage_error(error: DBAPIError, shown_url: str) -> StorageError:
+    """Say in one line what the driver said in many."""
+    reason = " ".join(str(error.orig).split())
+    if error.connection_invalidated or (
+        isinstance(error, OperationalError) and _UNREACHABLE.search(reason)
+    ):
+        return DatabaseUnreachableError(f"the database {shown_url} can't be reached: {reason}")
+    if "not a database" in reason or "malformed" in reason:
+        return StorageError(
+            f"{shown_url} is not an intact database: {reason}; restore it from a backup"
+        )
+    if "full" in reason or "No space left" in reason:
+        return StorageError(f"no space is left for {shown_url}: free some and run this again")
+    if "CHECK constraint" in reason or "check constraint" in reason:
+        return InvalidRecordError(f"the database refuses this record: {reason}")
+    return StorageError(f"the database {shown_url} failed: {reason}")

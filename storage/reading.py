@@ -1,0 +1,227 @@
+"""Reads of the corpus: always by a principal, always as of one generation.
+
+What a principal may not read is never a candidate: `candidates` says, before any search, which
+chunks may be found. A text may be read if one of its sources may; and only those are shown.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true
+
+from storage.bulk import rows_where
+from storage.collection import find_collection
+from storage.engine import Database
+from storage.errors import NotFoundError
+from storage.models.corpus import (
+    ChunkRow,
+    CollectionRow,
+    CorpusStateRow,
+    DocumentRow,
+    GenerationRow,
+    SourceLabelRow,
+    SourceRow,
+)
+from storage.records import (
+    BEGINNING,
+    ChunkId,
+    Collection,
+    CollectionId,
+    DocumentId,
+    Ids,
+    Origin,
+    Position,
+    Principal,
+    SourceRef,
+    StoredChunk,
+)
+
+REAL_ONLY = frozenset({Origin.REAL})
+
+
+def holds_at(
+    table: type[ChunkRow] | type[DocumentRow] | type[SourceRow], generation: int
+) -> ColumnElement[bool]:
+    """The versions of `table` that were live when `generation` was."""
+    return and_(
+        table.from_generation <= generation,
+        or_(table.to_generation.is_(None), table.to_generation > generation),
+    )
+
+
+def served_position(connection: Connection) -> Position:
+    """The generation that is to be served: the last one, unless a gate holds it back."""
+    served = func.coalesce(CorpusStateRow.held_at, CorpusStateRow.generation)
+    row = connection.execute(
+        select(GenerationRow.generation, GenerationRow.token).join(
+            CorpusStateRow, GenerationRow.generation == served
+        )
+    ).first()
+    return BEGINNING if row is None else Position(row.generation, row.token)
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusReader:
+    """What may be known of the corpus."""
+
+    database: Database
+
+    def served(self) -> Position:
+        """Where a search has to stand now."""
+        with self.database.read() as connection:
+            return served_position(connection)
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name. Raises `NotFoundError` naming those that exist."""
+        with self.database.read() as connection:
+            found = find_collection(connection, name)
+            names = connection.execute(select(CollectionRow.name).order_by("name")).scalars().all()
+        if found is None:
+            known = ", ".join(repr(known) for known in names) or "none yet: ingest something first"
+            raise NotFoundError(f"there is no collection {name!r}; there are: {known}")
+        return found
+
+    def candidates(
+        self,
+        collection_id: CollectionId,
+        *,
+        principal: Principal,
+        generation: int,
+        origins: frozenset[Origin] = REAL_ONLY,
+    ) -> Ids | None:
+        """Chunks that a search may find, ascending; None means every chunk of the collection."""
+        with self.database.read() as connection:
+            if principal.is_owner and not _has_other_origins(connection, collection_id, origins):
+                return None
+            readable = exists().where(
+                SourceRow.document_id == ChunkRow.document_id,
+                _readable(principal, generation, origins),
+            )
+            rows = connection.execute(
+                select(ChunkRow.chunk_id)
+                .where(
+                    ChunkRow.collection_id == collection_id,
+                    holds_at(ChunkRow, generation),
+                    readable,
+                )
+                .order_by(ChunkRow.chunk_id)
+            ).scalars()
+            return np.fromiter(rows, np.int64)
+
+    def chunks(
+        self,
+        chunk_ids: Sequence[ChunkId],
+        *,
+        principal: Principal,
+        generation: int,
+        origins: frozenset[Origin] = REAL_ONLY,
+    ) -> dict[ChunkId, StoredChunk]:
+        """The chunks among `chunk_ids` that hold at `generation` and may be read."""
+        statement = select(
+            ChunkRow.chunk_id,
+            ChunkRow.document_id,
+            ChunkRow.text,
+            DocumentRow.title,
+            ChunkRow.start_offset,
+            ChunkRow.end_offset,
+        ).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
+        statement = statement.where(holds_at(ChunkRow, generation))
+        with self.database.read() as connection:
+            rows = list(rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids))
+            sources = _sources_of(
+                connection,
+                {row.document_id for row in rows},
+                _readable(principal, generation, origins),
+            )
+        return {
+            ChunkId(row.chunk_id): StoredChunk(
+                chunk_id=ChunkId(row.chunk_id),
+                document_id=DocumentId(row.document_id),
+                text=row.text,
+                title=row.title,
+                start=row.start_offset,
+                end=row.end_offset,
+                sources=tuple(sources[row.document_id]),
+            )
+            for row in rows
+            if row.document_id in sources
+        }
+
+    def document_texts(
+        self, documents: Iterable[DocumentId], *, principal: Principal, generation: int
+    ) -> dict[DocumentId, str]:
+        """The stored texts among `documents` that may be read, by document."""
+        readable = exists().where(
+            SourceRow.document_id == DocumentRow.document_id,
+            _readable(principal, generation, frozenset(Origin)),
+        )
+        statement: Select[int, str] = select(DocumentRow.document_id, DocumentRow.text).where(
+            readable
+        )
+        with self.database.read() as connection:
+            rows = rows_where(connection, statement, DocumentRow.document_id, list(documents))
+            return {DocumentId(row[0]): row[1] for row in rows}
+
+
+def _has_other_origins(
+    connection: Connection, collection_id: CollectionId, origins: frozenset[Origin]
+) -> bool:
+    """Whether asking for `origins` leaves anything out. Answered by a partial index."""
+    if origins == frozenset(Origin):
+        return False
+    if Origin.REAL not in origins:
+        return True
+    synthetic = select(SourceRow.source_id).where(
+        SourceRow.collection_id == collection_id, SourceRow.origin == Origin.SYNTHETIC.value
+    )
+    return connection.execute(synthetic.limit(1)).first() is not None
+
+
+def _readable(
+    principal: Principal, generation: int, origins: frozenset[Origin]
+) -> ColumnElement[bool]:
+    """The sources that `principal` may know of."""
+    return and_(
+        holds_at(SourceRow, generation),
+        SourceRow.origin.in_([origin.value for origin in origins]),
+        true() if principal.is_owner else _unlabelled_or_for(principal),
+    )
+
+
+def _unlabelled_or_for(principal: Principal) -> ColumnElement[bool]:
+    labelled = exists().where(SourceLabelRow.source_id == SourceRow.source_id)
+    allowed = exists().where(
+        SourceLabelRow.source_id == SourceRow.source_id,
+        SourceLabelRow.label.in_(sorted(principal.labels)),
+    )
+    return or_(~labelled, allowed)
+
+
+def _sources_of(
+    connection: Connection, documents: Iterable[int], readable: ColumnElement[bool]
+) -> dict[int, list[SourceRef]]:
+    statement = (
+        select(
+            SourceRow.document_id,
+            SourceRow.uri,
+            SourceRow.external_id,
+            SourceRow.title,
+            SourceRow.source_metadata,
+            SourceRow.origin,
+        )
+        .where(readable)
+        .order_by(SourceRow.source_id)
+    )
+    found: dict[int, list[SourceRef]] = {}
+    for row in rows_where(connection, statement, SourceRow.document_id, sorted(documents)):
+        found.setdefault(row.document_id, []).append(
+            SourceRef(
+                source=row.uri,
+                external_id=row.external_id,
+                title=row.title,
+                metadata=row.source_metadata,
+                origin=Origin(row.origin),
+            )
+        )
+    return found
