@@ -5,12 +5,13 @@ forward passes take long), under the writer's lease, so nothing that it was plan
 changed; the fence makes sure of that.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.bulk import rows_where
 from storage.clock import now
@@ -23,7 +24,9 @@ from storage.records import (
     Collection,
     Committed,
     DocumentId,
+    KnownDocument,
     KnownSource,
+    NewDocument,
     Placement,
     RunId,
     SourceId,
@@ -71,26 +74,36 @@ class CorpusWriter:
             rows = rows_where(connection, statement, SourceRow.place_sha256, hashes)
             return {row.place_sha256: _known_source(row._mapping) for row in rows}
 
-    def live_places(self) -> dict[SourceId, str]:
-        """The uri of every live source."""
-        statement = select(SourceRow.source_id, SourceRow.uri).where(
-            SourceRow.collection_id == self.collection.collection_id,
-            SourceRow.to_generation.is_(None),
+    def live_sources(self) -> Iterator[KnownSource]:
+        """Every live source of the collection, oldest first."""
+        statement = (
+            select(SourceRow.__table__)
+            .where(
+                SourceRow.collection_id == self.collection.collection_id,
+                SourceRow.to_generation.is_(None),
+            )
+            .order_by(SourceRow.source_id)
         )
         with self.database.read() as connection:
-            return {SourceId(row.source_id): row.uri for row in connection.execute(statement)}
+            for row in connection.execute(statement.execution_options(yield_per=5_000)):
+                yield _known_source(row._mapping)
 
-    def documents_with(self, contents: Sequence[str]) -> dict[str, tuple[DocumentId, str]]:
-        """Key and title of the live documents among `contents` (SHA-256 of the text)."""
-        statement = select(
-            DocumentRow.content_sha256, DocumentRow.document_id, DocumentRow.title
-        ).where(
-            DocumentRow.collection_id == self.collection.collection_id,
-            DocumentRow.to_generation.is_(None),
-        )
+    def documents_with(self, contents: Sequence[str]) -> dict[str, KnownDocument]:
+        """The live documents among `contents` (SHA-256 of the text), by that hash."""
+        found = self._live_documents(DocumentRow.content_sha256, contents)
+        return {document.content_sha256: document for document in found}
+
+    def documents(self, keys: Sequence[DocumentId]) -> dict[DocumentId, KnownDocument]:
+        """The live documents among `keys`."""
+        found = self._live_documents(DocumentRow.document_id, keys)
+        return {document.document_id: document for document in found}
+
+    def documents_of(self, sources: Sequence[SourceId]) -> list[DocumentId]:
+        """The documents that `sources` have, each once."""
+        statement = select(SourceRow.document_id)
         with self.database.read() as connection:
-            rows = rows_where(connection, statement, DocumentRow.content_sha256, contents)
-            return {row[0]: (DocumentId(row[1]), row[2]) for row in rows}
+            rows = rows_where(connection, statement, SourceRow.source_id, sources)
+            return sorted({DocumentId(row.document_id) for row in rows})
 
     def titles_of(
         self, documents: Sequence[DocumentId], *, without: Sequence[SourceId]
@@ -117,12 +130,17 @@ class CorpusWriter:
             return {row[0]: np.frombuffer(row[1], VECTOR_DTYPE) for row in rows}
 
     def commit(
-        self, placements: Sequence[Placement], *, removals: Sequence[SourceId] = ()
+        self,
+        placements: Sequence[Placement],
+        *,
+        renewed: Sequence[NewDocument] = (),
+        removals: Sequence[SourceId] = (),
     ) -> Committed:
-        """Store `placements` and close `removals`, all or nothing, as one new generation.
+        """Store `placements`, supersede texts by `renewed` ones, and close `removals`: all of it
+        or nothing, as one new generation. A text goes with its last source.
 
-        A text that no source has any more goes with its last source. Raises `LeaseLostError` if
-        another writer took over, `InvalidRecordError` for what the database can't keep.
+        Raises `LeaseLostError` if another writer took over, `InvalidRecordError` for what the
+        database can't keep.
         """
         with self.database.write() as connection:
             generation = Generation.begin(
@@ -131,8 +149,28 @@ class CorpusWriter:
                 fence=self.fence,
                 run_id=self.run_id,
                 placements=placements,
+                renewed=renewed,
             )
-            return generation.store(placements, removals)
+            return generation.store(placements, renewed, removals)
+
+    def _live_documents(
+        self, column: InstrumentedAttribute[Any], values: Sequence[Any]
+    ) -> list[KnownDocument]:
+        statement = select(DocumentRow.__table__).where(
+            DocumentRow.collection_id == self.collection.collection_id,
+            DocumentRow.to_generation.is_(None),
+        )
+        with self.database.read() as connection:
+            return [
+                KnownDocument(
+                    document_id=DocumentId(row.document_id),
+                    content_sha256=row.content_sha256,
+                    fingerprint=row.fingerprint,
+                    title=row.title,
+                    text=row.text,
+                )
+                for row in rows_where(connection, statement, column, values)
+            ]
 
 
 def _known_source(row: RowMapping) -> KnownSource:
@@ -144,5 +182,4 @@ def _known_source(row: RowMapping) -> KnownSource:
         title=row["title"],
         record_sha256=row["record_sha256"],
         fingerprint=row["fingerprint"],
-        attributes_sha256=row["attributes_sha256"],
     )

@@ -8,6 +8,7 @@ filled again from the chunks themselves.
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, select
@@ -31,14 +32,17 @@ _CHUNKS_A_STEP = 5_000
 _NOTHING = np.empty(0, np.int64)
 
 
+Index = TypeVar("Index", bound=DerivedIndex)
+
+
 @dataclass(slots=True)
-class Follower:
+class Follower(Generic[Index]):
     """Brings one index to a position of the corpus; safe to be called by many threads."""
 
     database: Database
     collection_id: CollectionId
     dimension: int
-    index: DerivedIndex
+    index: Index
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def catch_up(self) -> Position:

@@ -21,7 +21,7 @@ from storage.models.corpus import (
     SourceLabelRow,
     SourceRow,
 )
-from storage.places import attributes_sha256, place_sha256
+from storage.places import place_sha256
 from storage.records import (
     VECTOR_DTYPE,
     ChunkId,
@@ -40,7 +40,7 @@ from storage.records import (
 
 @dataclass(slots=True, kw_only=True)
 class Generation:
-    """One transaction in progress."""
+    """One transaction in progress, with the keys that it may give away."""
 
     connection: Connection
     collection_id: CollectionId
@@ -59,18 +59,19 @@ class Generation:
         fence: int,
         run_id: RunId,
         placements: Sequence[Placement],
+        renewed: Sequence[NewDocument],
     ) -> "Generation":
-        """Take the next generation and, past what is handed out already, enough free keys."""
-        documents = [p.document for p in placements if isinstance(p.document, NewDocument)]
+        """Take the next generation, and as many free keys as `store` will need."""
+        documents = _new_documents(placements, renewed)
         chunks = sum(len(document.chunks) for document in documents)
-        moved = _count_moved(connection, documents)
+        sources = len(placements) + _count_moving(connection, documents)
         state = connection.execute(
             update(CorpusStateRow)
             .where(CorpusStateRow.fence == fence)
             .values(
                 generation=CorpusStateRow.generation + 1,
                 next_document_id=CorpusStateRow.next_document_id + len(documents),
-                next_source_id=CorpusStateRow.next_source_id + len(placements) + moved,
+                next_source_id=CorpusStateRow.next_source_id + sources,
                 next_chunk_id=CorpusStateRow.next_chunk_id + chunks,
             )
             .returning(
@@ -85,39 +86,42 @@ class Generation:
                 "another writer took over the corpus; nothing of this batch was stored. Run again"
             )
         position = Position(state.generation, secrets.token_hex(16))
-        connection.execute(
-            insert(GenerationRow).values(
-                generation=position.generation,
-                token=position.token,
-                committed_at=now(),
-                run_id=run_id,
-            )
-        )
-        space = connection.execute(
-            select(CollectionRow.space_dimension).filter_by(collection_id=collection_id)
-        ).scalar()
+        _record_generation(connection, position, run_id)
         return cls(
             connection=connection,
             collection_id=collection_id,
-            dimension=space,
+            dimension=_dimension(connection, collection_id),
             position=position,
             next_document=state.next_document_id - len(documents),
-            next_source=state.next_source_id - len(placements) - moved,
+            next_source=state.next_source_id - sources,
             next_chunk=state.next_chunk_id - chunks,
         )
 
-    def store(self, placements: Sequence[Placement], removals: Sequence[SourceId]) -> Committed:
+    def store(
+        self,
+        placements: Sequence[Placement],
+        renewed: Sequence[NewDocument],
+        removals: Sequence[SourceId],
+    ) -> Committed:
+        """Write everything; what it replaces is closed first, so that no two versions are live."""
         replaced = [p.replaces for p in placements if p.replaces is not None]
         shrunk = self._close_sources([*replaced, *removals])
-        retired, moving = self._retire_superseded(placements)
-        documents, added = self._insert_documents(placements)
-        self._insert_sources(placements, documents)
-        self._move_sources(moving, placements, documents)
-        gone = retired + self._close_orphans(shrunk)
+        documents = _new_documents(placements, renewed)
+        superseded = [d.supersedes for d in documents if d.supersedes is not None]
+        moving = {key: self._live_sources(key) for key in superseded}
+        self._close_sources([row["source_id"] for rows in moving.values() for row in rows])
+        gone = self._close_documents(superseded)
+        key_of, added = self._insert_documents(documents)
+        placed = [_key(placement.document, key_of) for placement in placements]
+        self._insert_sources(placements, placed)
+        for document in documents:
+            for row in moving.get(document.supersedes or DocumentId(0), ()):
+                self._copy_source(row, key_of[document.content_sha256])
+        gone += self._close_orphans([key for key in shrunk if key not in superseded])
         self._log(added, gone)
         return Committed(
             position=self.position,
-            document_ids=tuple(documents),
+            document_ids=tuple(placed),
             external_ids=tuple(p.source.external_id for p in placements),
             chunks_added=len(added),
             chunks_removed=len(gone),
@@ -126,67 +130,48 @@ class Generation:
 
     def _close_sources(self, sources: Sequence[SourceId]) -> list[DocumentId]:
         """Close `sources`; the documents that may have lost their last one."""
-        statement = (
-            update(SourceRow)
-            .where(SourceRow.source_id == bindparam("key"), SourceRow.to_generation.is_(None))
-            .values(to_generation=self.position.generation)
-        )
         if not sources:
             return []
-        self.connection.execute(statement, [{"key": source} for source in sources])
+        self.connection.execute(
+            update(SourceRow)
+            .where(SourceRow.source_id == bindparam("key"), SourceRow.to_generation.is_(None))
+            .values(to_generation=self.position.generation),
+            [{"key": source} for source in sources],
+        )
         rows = rows_where(
             self.connection, select(SourceRow.document_id), SourceRow.source_id, sources
         )
         return sorted({row.document_id for row in rows})
 
-    def _retire_superseded(
-        self, placements: Sequence[Placement]
-    ) -> tuple[list[ChunkId], dict[DocumentId, list[Mapping[str, Any]]]]:
-        """Close documents whose text gets a new version; their sources will move to it."""
-        superseded = [
-            p.document.supersedes
-            for p in placements
-            if isinstance(p.document, NewDocument) and p.document.supersedes is not None
-        ]
-        moving = {document: self._live_sources(document) for document in superseded}
-        self._close_sources([row["source_id"] for rows in moving.values() for row in rows])
-        return self._close_documents(superseded), moving
-
     def _live_sources(self, document: DocumentId) -> list[Mapping[str, Any]]:
-        columns = [
-            getattr(SourceRow, a.key).label(a.key) for a in SourceRow.__mapper__.column_attrs
-        ]
-        statement = select(*columns).where(
+        statement = select(SourceRow.__table__).where(
             SourceRow.document_id == document, SourceRow.to_generation.is_(None)
         )
         return [dict(row._mapping) for row in self.connection.execute(statement)]
 
     def _insert_documents(
-        self, placements: Sequence[Placement]
-    ) -> tuple[list[DocumentId], list[ChunkId]]:
-        """Store the new documents with their chunks; the document of each placement, in order."""
-        placed: list[DocumentId] = []
-        document_rows: list[dict[str, Any]] = []
+        self, documents: Sequence[NewDocument]
+    ) -> tuple[dict[str, DocumentId], list[ChunkId]]:
+        """Store documents with their chunks; the documents' keys by content, and the chunks'."""
+        key_of: dict[str, DocumentId] = {}
         chunk_rows: list[dict[str, Any]] = []
-        for placement in placements:
-            if not isinstance(placement.document, NewDocument):
-                placed.append(placement.document)
-                continue
-            key = DocumentId(self.next_document + len(document_rows))
-            placed.append(key)
-            document_rows.append(self._document_values(key, placement.document))
-            for chunk in placement.document.chunks:
+        for number, document in enumerate(documents):
+            key = key_of[document.content_sha256] = DocumentId(self.next_document + number)
+            for chunk in document.chunks:
                 chunk_id = self.next_chunk + len(chunk_rows)
                 chunk_rows.append(self._chunk_values(chunk_id, key, chunk))
-        self._insert(DocumentRow, document_rows)
+        self._insert(
+            DocumentRow, [self._document_values(key_of[d.content_sha256], d) for d in documents]
+        )
         self._insert(ChunkRow, chunk_rows)
-        return placed, [ChunkId(row["chunk_id"]) for row in chunk_rows]
+        return key_of, [ChunkId(row["chunk_id"]) for row in chunk_rows]
 
     def _document_values(self, key: DocumentId, document: NewDocument) -> dict[str, Any]:
         return {
             "document_id": key,
             "collection_id": self.collection_id,
             "content_sha256": document.content_sha256,
+            "fingerprint": document.fingerprint,
             "title": document.title,
             "text": document.text,
             "from_generation": self.position.generation,
@@ -237,24 +222,10 @@ class Generation:
             "media_type": source.media_type,
             "record_sha256": source.record_sha256,
             "fingerprint": source.fingerprint,
-            "attributes_sha256": attributes_sha256(source),
             "origin": source.origin.value,
             "generator_id": source.generator_id,
             "from_generation": self.position.generation,
         }
-
-    def _move_sources(
-        self,
-        moving: Mapping[DocumentId, list[Mapping[str, Any]]],
-        placements: Sequence[Placement],
-        documents: Sequence[DocumentId],
-    ) -> None:
-        """Copy the sources of superseded documents to the versions that supersede them."""
-        for placement, document in zip(placements, documents, strict=True):
-            if not isinstance(placement.document, NewDocument):
-                continue
-            for row in moving.get(placement.document.supersedes or DocumentId(0), ()):
-                self._copy_source(row, document)
 
     def _copy_source(self, row: Mapping[str, Any], document: DocumentId) -> None:
         key = self._next_source_id()
@@ -321,12 +292,40 @@ class Generation:
             self.connection.execute(insert(table), rows)
 
 
-def _count_moved(connection: Connection, documents: Iterable[NewDocument]) -> int:
+def _new_documents(
+    placements: Sequence[Placement], renewed: Sequence[NewDocument]
+) -> list[NewDocument]:
+    """The documents to store, each once, in the order in which they first come."""
+    placed = [p.document for p in placements if isinstance(p.document, NewDocument)]
+    return list({d.content_sha256: d for d in [*placed, *renewed]}.values())
+
+
+def _key(document: DocumentId | NewDocument, key_of: Mapping[str, DocumentId]) -> DocumentId:
+    return key_of[document.content_sha256] if isinstance(document, NewDocument) else document
+
+
+def _count_moving(connection: Connection, documents: Iterable[NewDocument]) -> int:
     superseded = [d.supersedes for d in documents if d.supersedes is not None]
-    if not superseded:
-        return 0
-    return connection.execute(
-        select(func.count())
-        .select_from(SourceRow)
-        .where(SourceRow.document_id.in_(superseded), SourceRow.to_generation.is_(None))
-    ).scalar_one()
+    rows = rows_where(
+        connection,
+        select(func.count()).where(SourceRow.to_generation.is_(None)),
+        SourceRow.document_id,
+        superseded,
+    )
+    return sum(row[0] for row in rows)
+
+
+def _record_generation(connection: Connection, position: Position, run_id: RunId) -> None:
+    connection.execute(
+        insert(GenerationRow).values(
+            generation=position.generation,
+            token=position.token,
+            committed_at=now(),
+            run_id=run_id,
+        )
+    )
+
+
+def _dimension(connection: Connection, collection_id: CollectionId) -> int | None:
+    statement = select(CollectionRow.space_dimension).filter_by(collection_id=collection_id)
+    return connection.execute(statement).scalar()

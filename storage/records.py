@@ -100,12 +100,15 @@ class NewDocument:
     """A text that is about to be stored, once, however many sources have it."""
 
     content_sha256: str
+    fingerprint: str
+    """Hash of what cut and embedded it: chunker, embedder, and their settings."""
     text: str
     title: str
     """The title that its chunks were embedded and indexed with; one of its sources' titles."""
     chunks: tuple[NewChunk, ...]
     supersedes: DocumentId | None = None
-    """The stored version of this text, if none of its sources has its title any more."""
+    """The stored version of this text, whose sources move here: its title is none of theirs any
+    more, or it was cut and embedded in another way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,8 @@ class NewSource:
     record_sha256: str
     """Hash of the bytes that this source was read from."""
     fingerprint: str
-    """Hash of what turned the bytes into chunks: parser, chunker, embedder."""
+    """Hash of everything but the bytes that decides what is stored: parser, chunker, embedder,
+    and what the caller says of origin and labels. Same bytes, same fingerprint: nothing to do."""
     origin: Origin = Origin.REAL
     generator_id: str | None = None
     read_labels: frozenset[str] = frozenset()
@@ -137,13 +141,25 @@ class KnownSource:
     title: str
     record_sha256: str
     fingerprint: str
-    attributes_sha256: str
-    """Hash of origin, generator, labels and metadata, which can change while the bytes do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDocument:
+    """What is stored of a text that is live."""
+
+    document_id: DocumentId
+    content_sha256: str
+    fingerprint: str
+    title: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """One source and the text that it now has: one that is stored already, or a new one."""
+    """One source and the text that it now has: one that is stored already, or a new one.
+
+    Sources of one new text share one `NewDocument`.
+    """
 
     source: NewSource
     document: DocumentId | NewDocument

@@ -91,7 +91,10 @@ class DocumentRow(Table):
     document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
     content_sha256: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """Hash of what cut and embedded it: chunker, embedder, and their settings."""
     title: Mapped[str] = mapped_column(Text)
+    """What its chunks were embedded and indexed with: the title that one of its sources gives."""
     text: Mapped[str] = mapped_column(Text)
     from_generation: Mapped[int] = mapped_column(BigKey)
     to_generation: Mapped[int | None] = mapped_column(BigKey)
@@ -132,11 +135,10 @@ class SourceRow(Table):
     uri: Mapped[str] = mapped_column(Text)
     external_id: Mapped[str] = mapped_column(Text)
     title: Mapped[str] = mapped_column(Text)
-    source_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
+    source_metadata: Mapped[dict[str, Any]]
     media_type: Mapped[str] = mapped_column(String(200))
     record_sha256: Mapped[str] = mapped_column(String(64))
     fingerprint: Mapped[str] = mapped_column(String(64))
-    attributes_sha256: Mapped[str] = mapped_column(String(64))
     origin: Mapped[str] = mapped_column(String(9))
     generator_id: Mapped[str | None] = mapped_column(Text)
     from_generation: Mapped[int] = mapped_column(BigKey)

@@ -1,0 +1,61 @@
+"""Nearest neighbours by comparing with everything, in memory: for small collections and tests."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.ranking import best
+from storage.records import BEGINNING, Entries, Ids, Position, Scored, Vectors
+from storage.vector_index.scoring import checked_query, checked_vectors, inner_products
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    position: Position
+    ids: Ids
+    vectors: Vectors
+
+
+class ExactVectorIndex:
+    """A `VectorIndex` that lives as long as the process; each change copies it."""
+
+    def __init__(self, *, dimension: int) -> None:
+        self._dimension = dimension
+        self._state = self._empty()
+
+    @property
+    def applied(self) -> Position:
+        """Where the index stands."""
+        return self._state.position
+
+    def apply(self, *, removed: Ids, added: Entries, position: Position) -> None:
+        """Drop `removed`, take in `added`, stand at `position`."""
+        vectors = checked_vectors(added.ids, added.vectors, self._dimension)
+        kept = ~np.isin(self._state.ids, np.union1d(removed, added.ids))
+        ids = np.concatenate([self._state.ids[kept], added.ids])
+        order = np.argsort(ids)
+        every = np.concatenate([self._state.vectors[kept], vectors])
+        self._state = _State(position, ids[order], every[order])
+
+    def reset(self) -> None:
+        """Hold nothing and stand at `BEGINNING`."""
+        self._state = self._empty()
+
+    def publish(self) -> None:
+        """Nothing survives a restart: the follower fills the index again."""
+
+    def keys(self) -> Ids:
+        """Every key that is held, ascending."""
+        return self._state.ids
+
+    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+        """The best `limit` chunks by inner product, highest first, equal ones by key."""
+        query, state = checked_query(query, self._dimension), self._state
+        rows = np.arange(state.ids.size)
+        if allowed is not None:
+            rows = rows[np.isin(state.ids, allowed)]
+        return best(state.ids[rows], inner_products(state.vectors, rows, query), limit)
+
+    def _empty(self) -> _State:
+        nothing = np.empty((0, self._dimension), np.float32)
+        return _State(BEGINNING, np.empty(0, np.int64), nothing)
