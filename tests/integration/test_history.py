@@ -1,0 +1,196 @@
+"""The record of exchanges, on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from storage.engine import Database
+from storage.errors import InvalidRecordError, NotFoundError
+from storage.history import History
+from storage.records import (
+    LOCAL_OWNER,
+    ChunkId,
+    Citation,
+    DocumentId,
+    Evidence,
+    Principal,
+    PromptEnd,
+    PromptId,
+    PromptStart,
+)
+
+ANNA = Principal(name="anna")
+BERT = Principal(name="bert")
+
+
+def evidence(chunk_id: int, rank: int) -> Evidence:
+    return Evidence(
+        chunk_id=ChunkId(chunk_id),
+        document_id=DocumentId(1),
+        rank=rank,
+        score=0.5,
+        vector_rank=rank,
+        keyword_rank=None,
+    )
+
+
+def asked(question: str = "Why?", **values: object) -> PromptStart:
+    given = {
+        "user": "anna",
+        "session": None,
+        "parent_id": None,
+        "collection": "default",
+        "generation": 3,
+        "model": "tiny",
+        "weights_sha256": "a" * 64,
+        "template_sha256": "b" * 64,
+        "rendered": f"<user>{question}",
+        "sampling": {"temperature": 0.0, "seed": 1},
+        "evidence": (evidence(7, 1), evidence(9, 2)),
+        **values,
+    }
+    return PromptStart(question=question, **given)
+
+
+def answered(text: str = "Because.", chunk_id: int = 9) -> PromptEnd:
+    citation = Citation(
+        quote="Because",
+        source="/docs/a.txt",
+        document_id=DocumentId(1),
+        external_id="a.txt",
+        chunk_id=ChunkId(chunk_id),
+        start=4,
+        end=11,
+        answer_start=0,
+        answer_end=8,
+        score=0.9,
+    )
+    return PromptEnd(
+        answer=text,
+        state="grounded",
+        citations=(citation,),
+        usage={"prompt_tokens": 5, "completion_tokens": 2},
+        timings={"generate_s": 0.1},
+    )
+
+
+def test_a_prompt_is_on_record_before_its_answer_and_whole_after(database: Database) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(session="tea time"), principal=LOCAL_OWNER)
+    before = history.show(prompt_id, principal=LOCAL_OWNER)
+    assert (before.status, before.answer, before.state) == ("started", None, None)
+    assert before.completed_at is None
+
+    history.complete(prompt_id, answered())
+    after = history.show(prompt_id, principal=LOCAL_OWNER)
+    assert (after.status, after.answer, after.state) == ("completed", "Because.", "grounded")
+    assert after.session == "tea time"
+    assert after.sampling == {"temperature": 0.0, "seed": 1}
+    assert after.usage == {"prompt_tokens": 5, "completion_tokens": 2}
+    assert [(e.chunk_id, e.rank, e.cited) for e in after.evidence] == [(7, 1, False), (9, 2, True)]
+    assert after.citations == answered().citations
+    assert after.completed_at is not None
+    assert after.completed_at >= after.created_at
+    assert after.created_at.utcoffset() is not None
+
+
+def test_a_failed_prompt_says_why(database: Database) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(), principal=LOCAL_OWNER)
+    history.fail(prompt_id, error="the model ran out of memory")
+    shown = history.show(prompt_id, principal=LOCAL_OWNER)
+    assert (shown.status, shown.error) == ("failed", "the model ran out of memory")
+
+
+def test_what_has_ended_is_never_written_over(database: Database) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(), principal=LOCAL_OWNER)
+    history.complete(prompt_id, answered("First."))
+    with pytest.raises(InvalidRecordError, match="not open"):
+        history.complete(prompt_id, answered("Second."))
+    with pytest.raises(InvalidRecordError):
+        history.fail(prompt_id, error="late")
+    assert history.show(prompt_id, principal=LOCAL_OWNER).answer == "First."
+
+
+def test_a_reader_sees_their_own_prompts_and_the_owner_all(database: Database) -> None:
+    history = History(database)
+    of_anna = history.start(asked("Anna's?"), principal=ANNA)
+    of_bert = history.start(asked("Bert's?", user="bert"), principal=BERT)
+    assert [p.prompt_id for p in history.latest(principal=ANNA)] == [of_anna]
+    assert {p.prompt_id for p in history.latest(principal=LOCAL_OWNER)} == {of_anna, of_bert}
+
+
+def test_a_foreign_prompt_looks_like_a_missing_one(database: Database) -> None:
+    history = History(database)
+    of_anna = history.start(asked(), principal=ANNA)
+    with pytest.raises(NotFoundError) as foreign:
+        history.show(of_anna, principal=BERT)
+    with pytest.raises(NotFoundError) as missing:
+        history.show("f" * 24, principal=BERT)
+    assert str(foreign.value).replace(of_anna, "X") == str(missing.value).replace("f" * 24, "X")
+    with pytest.raises(NotFoundError):
+        history.start(asked(user="bert", parent_id=of_anna), principal=BERT)
+
+
+def test_a_follow_up_names_its_parent(database: Database) -> None:
+    history = History(database)
+    first = history.start(asked(), principal=LOCAL_OWNER)
+    second = history.start(asked("And then?", parent_id=first), principal=LOCAL_OWNER)
+    assert history.show(second, principal=LOCAL_OWNER).parent_id == first
+    with pytest.raises(NotFoundError):
+        history.start(asked(parent_id=PromptId("0" * 24)), principal=LOCAL_OWNER)
+
+
+def test_prompts_are_listed_newest_first_and_filtered(database: Database) -> None:
+    history = History(database)
+    keys = [history.start(asked(f"Question {n}?"), principal=LOCAL_OWNER) for n in range(5)]
+    other = history.start(asked(user="bert", session="s"), principal=LOCAL_OWNER)
+    history.complete(keys[1], answered())
+    listed = history.latest(principal=LOCAL_OWNER, limit=3)
+    assert [p.created_at for p in listed] == sorted((p.created_at for p in listed), reverse=True)
+    assert len(listed) == 3
+    find = lambda **f: {p.prompt_id for p in history.latest(principal=LOCAL_OWNER, **f)}  # noqa: E731
+    assert find(user="bert") == {other} == find(session="s")
+    assert find(state="grounded") == {keys[1]} == find(status="completed")
+    assert find(user="nobody") == set()
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10_001])
+def test_a_limit_out_of_range_is_refused(database: Database, limit: int) -> None:
+    with pytest.raises(InvalidRecordError, match="limit"):
+        History(database).latest(principal=LOCAL_OWNER, limit=limit)
+
+
+def test_a_unique_beginning_of_an_id_is_enough(database: Database) -> None:
+    history = History(database)
+    first = history.start(asked(), principal=LOCAL_OWNER)
+    assert history.show(first[:14], principal=LOCAL_OWNER).prompt_id == first
+    history.start(asked(), principal=LOCAL_OWNER)
+    with pytest.raises(NotFoundError, match="more than one"):
+        history.show(first[:4], principal=LOCAL_OWNER)
+    for wild in ("%", "_" * 24, ""):
+        with pytest.raises(NotFoundError, match="no prompt"):
+            history.show(wild, principal=LOCAL_OWNER)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\x00b", "line\nbreak", "x" * 201])
+def test_a_user_or_session_needs_a_printable_name(database: Database, name: str) -> None:
+    for values in ({"user": name}, {"session": name}):
+        with pytest.raises(InvalidRecordError, match="name a user or session"):
+            History(database).start(asked(**values), principal=LOCAL_OWNER)
+
+
+def test_many_at_once_lose_and_double_nothing(database: Database) -> None:
+    history = History(database)
+
+    def exchange(number: int) -> PromptId:
+        prompt_id = history.start(asked(f"Q{number}?", session="one"), principal=LOCAL_OWNER)
+        history.complete(prompt_id, answered(f"A{number}."))
+        return prompt_id
+
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(exchange, range(40)))
+    listed = history.latest(principal=LOCAL_OWNER, limit=100)
+    assert sorted(p.prompt_id for p in listed) == sorted(keys)
+    assert {(p.question, p.answer) for p in listed} == {(f"Q{n}?", f"A{n}.") for n in range(40)}

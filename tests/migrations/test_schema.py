@@ -1,0 +1,105 @@
+"""Migrations up and down, and what is said to a database at another one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from storage import schema
+from storage.engine import Database
+from storage.errors import DatabaseUnreachableError, SchemaError, StorageError
+
+
+def empty(database_url: str) -> Database:
+    return Database(database_url)
+
+
+def test_head_is_the_newest_migration() -> None:
+    scripts = ScriptDirectory(str(schema.migrations_folder()))
+    assert scripts.get_heads() == [schema.HEAD]
+
+
+def test_migrations_and_models_say_the_same(database: Database) -> None:
+    with database.write() as connection:
+        command.check(schema.alembic_config(connection))
+
+
+def test_down_and_up_again_leaves_the_same_tables(database: Database) -> None:
+    before = set(inspect(database.engine).get_table_names())
+    with database.write() as connection:
+        command.downgrade(schema.alembic_config(connection), "base")
+    assert set(inspect(database.engine).get_table_names()) == {"alembic_version"}
+    schema.upgrade(database)
+    assert set(inspect(database.engine).get_table_names()) == before
+
+
+def test_preparing_twice_changes_nothing(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE corpus_state SET fence = 41"))
+    schema.prepare(database)
+    schema.upgrade(database)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT fence FROM corpus_state")).scalar() == 41
+
+
+def test_many_that_open_a_new_database_at_once_all_succeed(database_url: str) -> None:
+    databases = [Database(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(schema.prepare, databases))
+    with databases[0].read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM corpus_state")).scalar() == 1
+    for database in databases:
+        database.close()
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [("0000", "run `rag db upgrade`"), ("9999", "install the newer")],
+)
+def test_another_migration_is_refused_with_the_remedy(
+    database: Database, revision: str, said: str
+) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
+    with pytest.raises(SchemaError, match=said):
+        schema.prepare(database)
+
+
+def test_a_database_of_somebody_else_is_left_alone(database_url: str) -> None:
+    database = Database(database_url)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE recipes (name text)"))
+    with pytest.raises(SchemaError, match="other tables"):
+        schema.prepare(database)
+    assert inspect(database.engine).get_table_names() == ["recipes"]
+    database.close()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_bytes(b"These are my notes, not a database. " * 50)
+    database = Database(f"sqlite:///{path}")
+    with pytest.raises(StorageError, match="not an intact database"):
+        schema.prepare(database)
+    database.close()
+
+
+def test_a_database_that_cant_be_reached_is_named(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/missing/x.db", "postgresql://nobody@127.0.0.1:1/x"):
+        database = Database(url)
+        with pytest.raises(DatabaseUnreachableError, match="can't be reached"):
+            schema.prepare(database)
+        database.close()
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/x", "sqlite://"])
+def test_a_url_that_names_no_database_of_ours_is_refused(url: str) -> None:
+    with pytest.raises(StorageError, match="use sqlite or postgresql|database URL|needs a file"):
+        Database(url)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "secret" not in Database("postgresql://me:secret@127.0.0.1:1/x").shown_url
