@@ -32,6 +32,12 @@ def find_collection(connection: Connection, name: str) -> Collection | None:
     return None if row is None else _collection(row._mapping)
 
 
+def all_collections(connection: Connection) -> list[Collection]:
+    """All collections, by name."""
+    rows = connection.execute(select(CollectionRow.__table__).order_by(CollectionRow.name))
+    return [_collection(row._mapping) for row in rows]
+
+
 def check_space(collection: Collection, space: EmbeddingSpace) -> None:
     """Raise `SpaceMismatchError` unless vectors of `space` fit what the collection holds."""
     if collection.space not in (None, space):

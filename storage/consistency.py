@@ -1,6 +1,6 @@
 """Compares the database with itself and with the indexes: says what differs, changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,11 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
+from storage.following import as_vectors
 from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceRow
 from storage.ports import DerivedIndex
 from storage.reading import holds_at
-from storage.records import Collection, Ids
+from storage.records import Collection, Ids, Vectors
 
 _SHOWN = 5
 _CHUNKS_A_STEP = 2_000
@@ -60,6 +61,33 @@ def index_differences(
         *([f"{where}: lacks chunks {_some(missing)}"] if missing.size else []),
         *([f"{where}: holds chunks that are not stored: {_some(extra)}"] if extra.size else []),
     ]
+
+
+def vector_differences(
+    database: Database,
+    collection: Collection,
+    generation: int,
+    held: Ids,
+    indexed_vectors: Callable[[Ids], Vectors],
+) -> list[str]:
+    """Chunks whose vector in the index is not, bit for bit, the one that is stored.
+
+    `held` are the keys that the index has; what it lacks is for `index_differences` to say.
+    """
+    assert collection.space is not None
+    statement = select(ChunkRow.chunk_id, ChunkRow.vector).order_by(ChunkRow.chunk_id)
+    unlike: list[int] = []
+    with database.read() as connection:
+        both = np.intersect1d(_live_ids(connection, collection, generation), held)
+        for step in batches(both, _CHUNKS_A_STEP):
+            rows = list(rows_where(connection, statement, ChunkRow.chunk_id, [*map(int, step)]))
+            stored = as_vectors([row.vector for row in rows], collection.space.dimension)
+            differs = (stored != indexed_vectors(np.array(step, np.int64))).any(axis=1)
+            unlike += [rows[at].chunk_id for at in np.flatnonzero(differs)]
+    if not unlike:
+        return []
+    chunks = _some(np.array(unlike, np.int64))
+    return [f"vector index of collection {collection.name!r}: other vectors for chunks {chunks}"]
 
 
 def _count(

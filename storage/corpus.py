@@ -17,7 +17,7 @@ from storage.bulk import rows_where
 from storage.clock import now
 from storage.engine import Database
 from storage.generation import Generation
-from storage.models.corpus import ChunkRow, DocumentRow, RunRow, SourceRow
+from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, RunRow, SourceRow
 from storage.places import place_sha256
 from storage.records import (
     VECTOR_DTYPE,
@@ -43,8 +43,8 @@ class CorpusWriter:
     fence: int
     run_id: RunId
 
-    def start_run(self) -> None:
-        """Put the run on record; it stays without an end if the process dies."""
+    def start_run(self) -> int:
+        """Put the run on record, without an end until it has one; the generation it starts at."""
         with self.database.write() as connection:
             connection.execute(
                 insert(RunRow).values(
@@ -53,6 +53,7 @@ class CorpusWriter:
                     started_at=now(),
                 )
             )
+            return connection.execute(select(CorpusStateRow.generation)).scalar_one()
 
     def end_run(self, report: Mapping[str, Any]) -> None:
         """Complete the run's record."""

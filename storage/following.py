@@ -32,17 +32,17 @@ _CHUNKS_A_STEP = 5_000
 _NOTHING = np.empty(0, np.int64)
 
 
-Index = TypeVar("Index", bound=DerivedIndex)
+Index_co = TypeVar("Index_co", bound=DerivedIndex, covariant=True)
 
 
-@dataclass(slots=True)
-class Follower(Generic[Index]):
+@dataclass(frozen=True, slots=True)
+class Follower(Generic[Index_co]):
     """Brings one index to a position of the corpus; safe to be called by many threads."""
 
     database: Database
     collection_id: CollectionId
     dimension: int
-    index: Index
+    index: Index_co
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def catch_up(self) -> Position:

@@ -11,12 +11,11 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true
 
 from storage.bulk import rows_where
-from storage.collection import find_collection
+from storage.collection import all_collections, find_collection
 from storage.engine import Database
 from storage.errors import NotFoundError
 from storage.models.corpus import (
     ChunkRow,
-    CollectionRow,
     CorpusStateRow,
     DocumentRow,
     GenerationRow,
@@ -76,11 +75,18 @@ class CorpusReader:
         """The collection of that name. Raises `NotFoundError` naming those that exist."""
         with self.database.read() as connection:
             found = find_collection(connection, name)
-            names = connection.execute(select(CollectionRow.name).order_by("name")).scalars().all()
         if found is None:
-            known = ", ".join(repr(known) for known in names) or "none yet: ingest something first"
-            raise NotFoundError(f"there is no collection {name!r}; there are: {known}")
+            known = ", ".join(repr(collection.name) for collection in self.collections())
+            raise NotFoundError(
+                f"there is no collection {name!r}; "
+                + (f"there are: {known}" if known else "run `rag ingest` first")
+            )
         return found
+
+    def collections(self) -> list[Collection]:
+        """All collections, by name."""
+        with self.database.read() as connection:
+            return all_collections(connection)
 
     def candidates(
         self,

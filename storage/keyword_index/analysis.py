@@ -9,6 +9,7 @@ import re
 import threading
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 
 import Stemmer
 
@@ -16,10 +17,11 @@ ANALYSIS = f"1; snowball {Stemmer.version()}; unicode {unicodedata.unidata_versi
 """Names everything that decides which terms a text gives: an index made with another is no good."""
 
 # Lucene's list (EnglishAnalyzer.ENGLISH_STOP_WORDS_SET): short, so that few queries vanish.
-_STOP_WORDS = frozenset(
+_ENGLISH_STOP_WORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
-    "there these they this to was will with".split()
+    "there these they this to was will with"
 )
+_STOP_WORDS = frozenset(_ENGLISH_STOP_WORDS.split())
 _LONGEST_WORD = 64
 _STEMS_KEPT = 1 << 17
 
@@ -30,12 +32,12 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-# A number with its decimals or groups of thousands, or a word with its apostrophes. The scripts of
-# India have vowel signs that `\w` leaves out; their blocks are named.
-_LETTER = "[^\\W_\u0900-\u0dff]|[\u0900-\u0963\u0966-\u0dff]"
+# Letters and digits, and the blocks whose vowel signs `\w` leaves out: India to Myanmar, Khmer.
+_LETTER = "[\\w\u0900-\u0963\u0966-\u0eff\u1000-\u109f\u1780-\u17d3]"
+# A number with its decimals or groups of thousands, or a word with its apostrophes.
 _TOKEN = re.compile(
     r"\d{1,3}(?:,\d{3})+(?:\.\d{1,16})?(?![\d,])|\d{1,16}(?:\.\d{1,16}){1,4}"
-    rf"|(?:{_LETTER}){{1,{_LONGEST_WORD}}}(?:'[^\W_]{{1,8}})?"
+    rf"|{_LETTER}{{1,{_LONGEST_WORD}}}(?:'\w{{1,8}}){{0,2}}"
 )
 _stemmer = Stemmer.Stemmer("english", 0)
 _stemmer_lock = threading.Lock()
@@ -48,6 +50,7 @@ def analyse(text: str) -> list[str]:
 
 def _folded(text: str) -> str:
     """Without what spelling may vary in: case, width, ligatures, accents."""
+    text = text.replace("_", " ")
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
@@ -58,7 +61,7 @@ def _folded(text: str) -> str:
 def _grams(run: re.Match[str]) -> str:
     """Each character of a run, so that words of one are found, and each pair of neighbours."""
     characters = run.group()
-    pairs = map("".join, zip(characters, characters[1:], strict=False))
+    pairs = map("".join, pairwise(characters))
     return f" {' '.join([*characters, *pairs])} "
 
 

@@ -161,7 +161,9 @@ def _fetch(
     options = faiss.SearchParameters()
     if mask is not None:
         bits = np.packbits(mask, bitorder="little")
-        options.sel = selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
+        # Named so that it outlives the search: FAISS holds bare pointers.
+        selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
+        options.sel = selector
     scores, rows = segment.index.search(query[np.newaxis], wanted, params=options)
     return scores[0], rows[0]
 

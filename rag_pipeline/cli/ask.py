@@ -1,0 +1,123 @@
+"""`rag ask`"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
+from rag_pipeline.cli.output import print_json, say
+from rag_pipeline.evaluation.trec import read_lines
+from rag_pipeline.pipeline import RagPipeline
+
+if TYPE_CHECKING:
+    from rag_pipeline.generation.answer import Answer, AnswerStream
+
+
+@click.command()
+@click.argument("question", required=False)
+@click.option("--session", metavar="NAME", help="The conversation that this belongs to.")
+@click.option("--user", metavar="NAME", help="Who asks; the account's name if not given.")
+@click.option("--parent", metavar="PROMPT_ID", help="The exchange that this follows.")
+@click.option("--stream", is_flag=True, help="Show the unchecked draft while it is written.")
+@click.option(
+    "--questions",
+    type=click.Path(path_type=Path),
+    help="JSONL of {_id, question or text}: answer them all into --answers.",
+)
+@click.option(
+    "--answers", type=click.Path(path_type=Path), help="Write one JSON answer a line, with _id."
+)
+@in_collection
+@as_json_option
+@at_home
+def ask(
+    question: str | None,
+    session: str | None,
+    user: str | None,
+    parent: str | None,
+    stream: bool,
+    questions: Path | None,
+    answers: Path | None,
+    collection: str,
+    as_json: bool,
+    home: Path | None,
+    database: str | None,
+) -> None:
+    """Answer QUESTION from the documents, with citations that were checked.
+
+    \b
+    Example:
+      rag ask "How high is the lighthouse?"
+    """
+    if (question is None) == (questions is None):
+        raise click.UsageError("give a QUESTION, or --questions with --answers")
+    if (questions is None) != (answers is None):
+        raise click.UsageError("--questions and --answers belong together")
+    about: dict[str, Any] = {
+        "session": session,
+        "user": user,
+        "parent_id": parent,
+        "collection": collection,
+    }
+    with opened(home, database) as rag:
+        if questions is not None and answers is not None:
+            _answer_all(rag, questions, answers, about)
+            return
+        if stream and not as_json:
+            answer = _shown_while_written(rag.ask_stream(question or "", **about))
+        else:
+            answer = rag.ask(question or "", **about)
+    if as_json:
+        print_json(_as_json(answer))
+    else:
+        _print_answer(answer)
+
+
+def _answer_all(rag: RagPipeline, questions: Path, answers: Path, about: dict[str, Any]) -> None:
+    asked = read_lines(questions, ("question", "text"))
+    with answers.open("w", encoding="utf-8") as file:
+        for question_id, text in asked:
+            answer = {"_id": question_id, **_as_json(rag.ask(text, **about))}
+            file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            file.flush()
+    say(f"{len(asked)} questions answered into {answers}")
+
+
+def _shown_while_written(stream: "AnswerStream") -> "Answer":
+    """Show the draft on stderr: only what was checked belongs on stdout."""
+    while True:
+        try:
+            click.echo(next(stream), nl=False, err=True)
+        except StopIteration as ended:
+            click.echo("\n", err=True)
+            answer: Answer = ended.value
+            return answer
+
+
+def _print_answer(answer: "Answer") -> None:
+    click.echo(answer.text)
+    click.echo(
+        f"\n[{answer.state}]  {answer.model}, {sum(answer.timings.values()):.1f} s,"
+        f" prompt {answer.prompt_id}"
+    )
+    for number, citation in enumerate(answer.citations, start=1):
+        quote = " ".join(citation.quote.split())
+        click.echo(f"  {number}. {citation.source} [{citation.start}–{citation.end}]")
+        click.echo(f"     “{quote}”")
+
+
+def _as_json(answer: "Answer") -> Mapping[str, Any]:
+    return {
+        "prompt_id": answer.prompt_id,
+        "answer": answer.text,
+        "state": answer.state,
+        "citations": [asdict(citation) for citation in answer.citations],
+        "usage": dict(answer.usage),
+        "timings": dict(answer.timings),
+        "generation": answer.generation,
+        "model": answer.model,
+    }

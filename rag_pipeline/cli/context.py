@@ -1,0 +1,53 @@
+"""What all commands share: where the pipeline is, and how it is opened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rag_pipeline.pipeline import DEFAULT_COLLECTION, RagPipeline
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was said before the command's name."""
+
+    home: Path | None = None
+    database: str | None = None
+    debug: bool = False
+
+
+def at_home(command: Command) -> Command:
+    """Let a command take --home and --database too, before those given to `rag` itself."""
+    for option in (
+        click.option("--database", metavar="URL", help="Keep the truth in this database instead."),
+        click.option(
+            "--home", type=click.Path(path_type=Path), help="Folder of database and indexes."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+in_collection = click.option(
+    "--collection",
+    "-c",
+    metavar="NAME",
+    default=DEFAULT_COLLECTION,
+    show_default=True,
+    help="Documents that are searched together.",
+)
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, and nothing else."
+)
+
+
+def opened(home: Path | None, database: str | None) -> RagPipeline:
+    """The pipeline that the command line names."""
+    given = click.get_current_context().find_object(Given) or Given()
+    return RagPipeline.open(home or given.home, database=database or given.database)

@@ -1,0 +1,54 @@
+"""The program `rag`. A command parses its arguments, calls one function, and prints.
+
+Nothing heavy is imported here: help and history answer at once.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from rag_pipeline.cli.ask import ask
+from rag_pipeline.cli.context import Given
+from rag_pipeline.cli.db import db
+from rag_pipeline.cli.doctor import doctor
+from rag_pipeline.cli.history import history
+from rag_pipeline.cli.ingest import ingest
+from rag_pipeline.cli.models import models
+from rag_pipeline.cli.output import one_line_errors
+from rag_pipeline.cli.parse import parse
+from rag_pipeline.cli.search import search
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of database and indexes.")
+@click.option("--database", metavar="URL", help="Keep the truth in this database instead.")
+@click.option("--debug", is_flag=True, help="Show errors whole, with their traceback.")
+@click.version_option(package_name="rag-pipeline-service", message="rag %(version)s")
+@click.pass_context
+def cli(context: click.Context, home: Path | None, database: str | None, debug: bool) -> None:
+    """Ingest documents, search them, and ask questions that they answer.
+
+    \b
+    Example:
+      rag ingest docs/
+      rag ask "How high is the lighthouse?"
+    """
+    context.obj = Given(home=home, database=database, debug=debug)
+
+
+for command in (ingest, search, ask, history, doctor, parse, models, db):
+    cli.add_command(command)
+
+
+def run() -> None:
+    """Run the program; 0 done, 1 failed, 2 misuse."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    debug = "--debug" in sys.argv
+    with one_line_errors(debug=debug):
+        cli()
+
+
+if __name__ == "__main__":
+    run()

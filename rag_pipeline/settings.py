@@ -1,0 +1,104 @@
+"""All settings, read once, in `composition.py`; everything below it receives plain values.
+
+They come from, later ones first: what the caller passes, the environment (`RAG_…`, sections with
+two underscores: `RAG_RETRIEVAL__DEPTH`), and `settings.toml` in the home.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ingest.settings import BatchSettings, ChunkSettings, EmbedSettings
+from rag_pipeline.errors import SettingsError
+from rag_pipeline.generation.settings import GenerationSettings
+from rag_pipeline.retrieval.settings import RetrievalSettings
+
+_APP = "rag-pipeline"
+_PREFIX = "RAG_"
+
+
+def default_home() -> Path:
+    """The platform's folder for a user's data."""
+    return user_data_path(_APP)
+
+
+def default_cache() -> Path:
+    """The platform's folder for what can be fetched again: model weights."""
+    return user_cache_path(_APP)
+
+
+class Settings(BaseSettings):
+    """How one pipeline is set up."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    home: Path = Field(default_factory=default_home)
+    """Database, index snapshots and `settings.toml` of an embedded install."""
+    cache_dir: Path = Field(default_factory=default_cache)
+    """Model weights, shared by all homes."""
+    database_url: str | None = None
+    """Where the truth is kept; None: SQLite in the home."""
+    embedder: str = "minilm"
+    """A model of `rag models list`, a local folder, or a hub name like org/model."""
+    generator: str = "smollm2"
+    """A model of `rag models list`, a local folder, or a hub name like org/model."""
+    chunking: ChunkSettings = ChunkSettings()
+    batching: BatchSettings = BatchSettings()
+    embedding: EmbedSettings = EmbedSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    generation: GenerationSettings = GenerationSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = init_settings().get("home") or os.environ.get("RAG_HOME") or default_home()
+        toml = TomlConfigSettingsSource(settings_cls, Path(home) / "settings.toml")
+        return init_settings, env_settings, toml
+
+    @property
+    def effective_database_url(self) -> str:
+        """The URL of the database that holds the truth."""
+        return self.database_url or f"sqlite:///{(self.home / 'rag.db').resolve()}"
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings, with those that are `given` (and not None) before all others.
+
+    Raises `SettingsError` naming the setting and where it came from.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _check_environment()
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"the setting {name!r} can't be used: {first['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"the settings can't be read: {error}") from error
+
+
+def _check_environment() -> None:
+    """A mistyped section would be passed over in silence; a mistyped name should not."""
+    known = {f"{_PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(_PREFIX) and name.upper().split("__")[0] not in known:
+            shown = ", ".join(sorted(known))
+            raise SettingsError(f"the variable {name} is unknown; unset it, or use one of: {shown}")
