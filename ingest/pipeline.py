@@ -158,10 +158,12 @@ class Ingestion:
     def _prune(self, paths: Sequence[Path], report: IngestReport, seen: Set[str]) -> None:
         """Remove the sources under `paths` that were not found there any more.
 
-        What is there and could not be read keeps the version that is stored.
+        What is there and could not be read keeps the version that is stored: a refused line
+        (`uri:LINE`) speaks for its whole file, for it may be any of the file's records.
         """
         roots = [path.resolve().as_posix() for path in paths]
-        unread = {refusal.source for refusal in report.failures}
+        refused = [refusal.source for refusal in report.failures]
+        unread = {*refused, *(source.rpartition(":")[0] for source in refused)}
         gone = [
             source.source_id
             for source in self.writer.live_sources()

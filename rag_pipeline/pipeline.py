@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rag_pipeline.composition import Composition
+from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
 from rag_pipeline.settings import Settings, load_settings
 from storage.records import (
     LOCAL_OWNER,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from rag_pipeline.generation.answer import Answer, AnswerStream
     from rag_pipeline.retrieval.search import SearchResult
 
-DEFAULT_COLLECTION = "default"
-
-Origins = Literal["real", "synthetic", "both"]
 PathLike = str | os.PathLike[str]
 
 
@@ -143,7 +141,7 @@ class RagPipeline:
         query: str,
         *,
         limit: int = 10,
-        mode: Literal["hybrid", "vector", "keyword"] = "hybrid",
+        mode: Mode = "hybrid",
         collection: str = DEFAULT_COLLECTION,
         origins: Origins = "real",
     ) -> "SearchResult":
@@ -157,7 +155,7 @@ class RagPipeline:
         queries: Sequence[str],
         *,
         limit: int = 10,
-        mode: Literal["hybrid", "vector", "keyword"] = "hybrid",
+        mode: Mode = "hybrid",
         collection: str = DEFAULT_COLLECTION,
     ) -> "list[SearchResult]":
         """For each query enough hits to name `limit` documents, if there are so many."""

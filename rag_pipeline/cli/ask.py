@@ -10,11 +10,10 @@ import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say
-from rag_pipeline.evaluation.trec import read_lines
-from rag_pipeline.pipeline import RagPipeline
 
 if TYPE_CHECKING:
     from rag_pipeline.generation.answer import Answer, AnswerStream
+    from rag_pipeline.pipeline import RagPipeline
 
 
 @click.command()
@@ -77,7 +76,9 @@ def ask(
         _print_answer(answer)
 
 
-def _answer_all(rag: RagPipeline, questions: Path, answers: Path, about: dict[str, Any]) -> None:
+def _answer_all(rag: "RagPipeline", questions: Path, answers: Path, about: dict[str, Any]) -> None:
+    from rag_pipeline.evaluation.trec import read_lines
+
     asked = read_lines(questions, ("question", "text"))
     with answers.open("w", encoding="utf-8") as file:
         for question_id, text in asked:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rag_pipeline.pipeline import DEFAULT_COLLECTION, RagPipeline
+from rag_pipeline.defaults import DEFAULT_COLLECTION
+
+if TYPE_CHECKING:
+    from rag_pipeline.pipeline import RagPipeline
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,7 +50,10 @@ as_json_option = click.option(
 )
 
 
-def opened(home: Path | None, database: str | None) -> RagPipeline:
+def opened(home: Path | None, database: str | None) -> "RagPipeline":
     """The pipeline that the command line names."""
+    # Imported here, as in all commands: help has to answer at once.
+    from rag_pipeline.pipeline import RagPipeline
+
     given = click.get_current_context().find_object(Given) or Given()
     return RagPipeline.open(home or given.home, database=database or given.database)

@@ -1,13 +1,14 @@
 """`rag db`"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rag_pipeline.cli.context import Given, at_home
-from rag_pipeline.settings import load_settings
-from storage import schema
-from storage.engine import Database
+
+if TYPE_CHECKING:
+    from storage.engine import Database
 
 
 @click.group()
@@ -24,6 +25,8 @@ def upgrade(home: Path | None, database: str | None) -> None:
     Example:
       rag db upgrade
     """
+    from storage import schema
+
     schema.upgrade(_database(home, database))
     click.echo(f"at migration {schema.HEAD}")
 
@@ -37,11 +40,16 @@ def check(home: Path | None, database: str | None) -> None:
     Example:
       rag db check
     """
+    from storage import schema
+
     schema.prepare(_database(home, database))
     click.echo(f"at migration {schema.HEAD}")
 
 
-def _database(home: Path | None, database: str | None) -> Database:
+def _database(home: Path | None, database: str | None) -> "Database":
+    from rag_pipeline.settings import load_settings
+    from storage.engine import Database
+
     given = click.get_current_context().find_object(Given) or Given()
     settings = load_settings(home=home or given.home, database_url=database or given.database)
     settings.home.mkdir(parents=True, exist_ok=True)

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, opened
 from rag_pipeline.cli.output import print_json
-from storage.records import AnswerState, PromptRecord
+
+if TYPE_CHECKING:
+    from storage.records import AnswerState, PromptRecord
 
 _SHOWN_CHARACTERS = 70
 _UNFINISHED = "started, not completed: the program was stopped, or is still at work"
@@ -31,7 +33,7 @@ def list_prompts(
     limit: int,
     user: str | None,
     session: str | None,
-    state: AnswerState | None,
+    state: "AnswerState | None",
     as_json: bool,
     home: Path | None,
     database: str | None,
@@ -75,7 +77,7 @@ def show_prompt(prompt_id: str, as_json: bool, home: Path | None, database: str 
         _print_prompt(prompt)
 
 
-def _print_prompt(prompt: PromptRecord) -> None:
+def _print_prompt(prompt: "PromptRecord") -> None:
     outcome = {"started": _UNFINISHED}.get(prompt.status, prompt.state or prompt.status)
     click.echo(f"prompt      {prompt.prompt_id}")
     click.echo(f"asked       {prompt.created_at.astimezone():%Y-%m-%d %H:%M:%S} by {prompt.user}")
@@ -100,7 +102,7 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
 
 
-def _as_json(prompt: PromptRecord) -> Mapping[str, Any]:
+def _as_json(prompt: "PromptRecord") -> Mapping[str, Any]:
     completed = prompt.completed_at
     return {
         **asdict(prompt),

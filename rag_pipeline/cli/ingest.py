@@ -9,10 +9,10 @@ import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import FAILED, print_json, say
-from storage.records import Committed
 
 if TYPE_CHECKING:
     from ingest.report import IngestReport
+    from storage.records import Committed
 
 _SHOWN_FAILURES = 20
 
@@ -71,7 +71,7 @@ def ingest(
         raise SystemExit(FAILED)
 
 
-def _print_commit(committed: Committed) -> None:
+def _print_commit(committed: "Committed") -> None:
     event = {
         "event": "committed",
         "generation": committed.position.generation,

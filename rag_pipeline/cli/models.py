@@ -1,13 +1,15 @@
 """`rag models`"""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from rag_pipeline.cli.context import as_json_option
 from rag_pipeline.cli.output import FAILED, print_json, say
-from rag_pipeline.settings import load_settings
-from rag_pipeline.weights.store import WeightStore
+
+if TYPE_CHECKING:
+    from rag_pipeline.weights.store import WeightStore
 
 _MEGABYTE = 1_000_000
 
@@ -72,5 +74,8 @@ def verify_models(names: tuple[str, ...]) -> None:
         raise SystemExit(FAILED)
 
 
-def _store() -> WeightStore:
+def _store() -> "WeightStore":
+    from rag_pipeline.settings import load_settings
+    from rag_pipeline.weights.store import WeightStore
+
     return WeightStore(load_settings().cache_dir)

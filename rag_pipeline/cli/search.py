@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say
-from rag_pipeline.evaluation.trec import read_lines, run_lines
-from rag_pipeline.pipeline import Origins, RagPipeline
+from rag_pipeline.defaults import Mode, Origins
 
 if TYPE_CHECKING:
+    from rag_pipeline.pipeline import RagPipeline
     from rag_pipeline.retrieval.search import SearchResult
     from storage.records import Hit
 
 _SHOWN_CHARACTERS = 200
-Mode = Literal["hybrid", "vector", "keyword"]
 
 
 @click.command()
@@ -80,8 +79,10 @@ def search(
 
 
 def _write_run(
-    rag: RagPipeline, queries: Path, run_file: Path, *, limit: int, mode: Mode, collection: str
+    rag: "RagPipeline", queries: Path, run_file: Path, *, limit: int, mode: Mode, collection: str
 ) -> None:
+    from rag_pipeline.evaluation.trec import read_lines, run_lines
+
     questions = read_lines(queries, ("text", "question"))
     results = rag.search_documents(
         [text for _, text in questions], limit=limit, mode=mode, collection=collection

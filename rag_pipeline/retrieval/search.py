@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from rag_pipeline.defaults import Mode
 from rag_pipeline.errors import QueryError
 from rag_pipeline.retrieval.fusion import fuse_by_rank, fuse_by_score
 from rag_pipeline.retrieval.settings import RetrievalSettings
@@ -23,8 +24,6 @@ from storage.records import (
     StoredChunk,
     Vectors,
 )
-
-Mode = Literal["hybrid", "vector", "keyword"]
 
 MAX_QUERY_CHARACTERS = 10_000
 MAX_LIMIT = 10_000

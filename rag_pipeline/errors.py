@@ -1,0 +1,40 @@
+"""What can go wrong between a question and its answer, as a tree.
+
+RagError
+├── SettingsError             a setting is unknown, contradictory or out of range
+├── QueryError                a question or a limit that can't be searched for
+├── AnswerError               a question could not be answered
+└── ModelError
+    ├── GenerationError       a language model can't take a prompt or did not finish
+    ├── WeightsMissingError   the weights of a model are not on this machine  (weights/errors.py)
+    ├── WeightsDamagedError   a file of a model is not what it was            (weights/errors.py)
+    └── PullError             weights could not be fetched or converted       (weights/errors.py)
+"""
+
+from typing import ClassVar
+
+
+class RagError(Exception):
+    """The root of everything that `rag_pipeline` raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(RagError):
+    """A setting is unknown, contradicts another or is out of range."""
+
+
+class QueryError(RagError):
+    """A question is empty or too long, or a limit is out of range."""
+
+
+class AnswerError(RagError):
+    """A question could not be answered."""
+
+
+class ModelError(RagError):
+    """A model can't be had or can't be used."""
+
+
+class GenerationError(ModelError):
+    """A language model can't take a prompt or did not finish an answer."""

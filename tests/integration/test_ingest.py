@@ -1,0 +1,342 @@
+"""Documents in, again, changed, shared, broken and gone: on both databases, with real indexes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.embedding import WordEmbedder
+from support.pipelines import parts_of, word_pipeline
+
+from ingest.errors import EmbeddingError, PathError
+from rag_pipeline.pipeline import RagPipeline
+from storage.errors import SpaceMismatchError
+from storage.records import Committed, Principal
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def embedder() -> WordEmbedder:
+    return WordEmbedder()
+
+
+@pytest.fixture
+def rag(tmp_path: Path, database_url: str, embedder: WordEmbedder) -> Iterator[RagPipeline]:
+    with word_pipeline(tmp_path / "kb", database=database_url, embedder=embedder) as opened:
+        yield opened
+
+
+def write_jsonl(path: Path, *records: dict) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return path
+
+
+def found(rag: RagPipeline, query: str, **options: object) -> set[str]:
+    """The external ids of everything that a search finds."""
+    hits = rag.search(query, limit=100, **options).hits
+    return {ref.external_id for hit in hits for ref in hit.chunk.sources}
+
+
+def counts(report) -> dict[str, int]:
+    return {name: n for name, n in report.as_json()["documents"].items() if n}
+
+
+def healthy(rag: RagPipeline) -> bool:
+    return rag.doctor().differences == ()
+
+
+def test_files_are_found_by_what_they_say(rag: RagPipeline, docs: Path) -> None:
+    (docs / "bees.txt").write_text("Bees dance to show where the flowers are.")
+    (docs / "tea.md").write_text("# Tea\n\nTea is made from leaves.")
+    assert counts(rag.ingest(docs)) == {"new": 2}
+    hit = rag.search("dance of the bees").hits[0]
+    assert hit.chunk.sources[0].external_id == "bees.txt"
+    assert hit.chunk.text == "Bees dance to show where the flowers are."
+    assert (hit.vector_rank, hit.keyword_rank) == (1, 1)
+    assert healthy(rag)
+
+
+def test_unchanged_input_costs_no_forward_pass_and_makes_no_generation(
+    rag: RagPipeline, docs: Path, embedder: WordEmbedder
+) -> None:
+    for number in range(5):
+        (docs / f"{number}.txt").write_text(f"Text number {number}.")
+    first = rag.ingest(docs)
+    embedder.embedded.clear()
+    again = rag.ingest(docs)
+    assert counts(again) == {"unchanged": 5}
+    assert (again.embedded, embedder.embedded) == (0, [])
+    assert again.generation == first.generation
+
+
+def test_a_new_modification_time_alone_changes_nothing(rag: RagPipeline, docs: Path) -> None:
+    path = docs / "a.txt"
+    path.write_text("The same text.")
+    rag.ingest(docs)
+    path.write_text("The same text.")
+    assert counts(rag.ingest(docs)) == {"unchanged": 1}
+    assert len(rag.search("text").hits) == 1
+
+
+def test_a_changed_file_is_replaced_and_only_what_differs_is_embedded(
+    rag: RagPipeline, docs: Path, embedder: WordEmbedder
+) -> None:
+    path = docs / "a.txt"
+    sentences = [f"Sentence {n} tells of {' '.join(['thing'] * 20)} {n}." for n in range(6)]
+    path.write_text(" ".join(sentences))
+    first = rag.ingest(docs)
+    sentences[-1] = "The end is quite another one."
+    path.write_text(" ".join(sentences))
+    changed = rag.ingest(docs)
+    assert counts(changed) == {"changed": 1}
+    assert 0 < changed.embedded < first.embedded
+    assert found(rag, "another end", mode="keyword") == {"a.txt"}
+    texts = [hit.chunk.text for hit in rag.search("thing", limit=100).hits]
+    assert not any("thing 5" in text for text in texts)
+    assert healthy(rag)
+
+
+def test_one_text_from_many_places_is_embedded_once_and_found_under_each(
+    rag: RagPipeline, docs: Path, embedder: WordEmbedder
+) -> None:
+    for name in ("a", "b", "c"):
+        (docs / f"{name}.txt").write_text("Shared by three files.")
+    report = rag.ingest(docs)
+    assert counts(report) == {"new": 1, "duplicate": 2}
+    assert embedder.embedded == ["Shared by three files."]
+    assert len(rag.search("shared").hits) == 1
+    assert found(rag, "shared") == {"a.txt", "b.txt", "c.txt"}
+
+
+def test_the_same_text_under_two_titles_is_embedded_once_and_keeps_both(
+    rag: RagPipeline, docs: Path, embedder: WordEmbedder
+) -> None:
+    path = write_jsonl(
+        docs / "c.jsonl",
+        {"_id": "1", "title": "First", "text": "One text."},
+        {"_id": "2", "title": "Second", "text": "One text.", "metadata": {"year": 2}},
+    )
+    assert rag.ingest(path).embedded == 1
+    (hit,) = rag.search("text").hits
+    assert [(r.external_id, r.title) for r in hit.chunk.sources] == [
+        ("1", "First"),
+        ("2", "Second"),
+    ]
+    assert hit.chunk.sources[1].metadata == {"year": 2}
+
+
+def test_a_text_lives_as_long_as_one_source_has_it(rag: RagPipeline, docs: Path) -> None:
+    for name in ("a", "b"):
+        (docs / f"{name}.txt").write_text("Shared by two files.")
+    rag.ingest(docs)
+    (docs / "a.txt").unlink()
+    assert counts(rag.ingest(docs)) == {"unchanged": 1}
+    assert found(rag, "shared") == {"a.txt", "b.txt"}
+    assert counts(rag.ingest(docs, prune=True)) == {"unchanged": 1, "deleted": 1}
+    assert found(rag, "shared") == {"b.txt"}
+    (docs / "b.txt").unlink()
+    rag.ingest(docs, prune=True)
+    for mode in ("vector", "keyword", "hybrid"):
+        assert found(rag, "shared", mode=mode) == set()
+    assert healthy(rag)
+
+
+def test_pruning_removes_lines_that_left_a_file_and_nothing_outside_it(
+    rag: RagPipeline, docs: Path
+) -> None:
+    path = write_jsonl(docs / "c.jsonl", *({"_id": n, "text": f"Line {n}."} for n in "abc"))
+    other = write_jsonl(docs / "c.jsonl.d.jsonl", {"_id": "x", "text": "Line x."})
+    rag.ingest(path, other)
+    write_jsonl(path, {"_id": "b", "text": "Line b."})
+    assert counts(rag.ingest(path)) == {"unchanged": 1}
+    assert counts(rag.ingest(path, prune=True)) == {"unchanged": 1, "deleted": 2}
+    assert found(rag, "line") == {"b", "x"}
+
+
+def test_pruning_keeps_what_is_there_but_cant_be_read_now(rag: RagPipeline, docs: Path) -> None:
+    path = docs / "a.json"
+    path.write_text('{"text": "Good."}')
+    line = write_jsonl(docs / "c.jsonl", {"_id": "1", "text": "A line."})
+    rag.ingest(docs)
+    path.write_text('{"text": "Broken')
+    line.write_text('{"_id": "1", "text": 5}\n')
+    report = rag.ingest(docs, prune=True)
+    assert counts(report) == {"failed": 2}
+    assert found(rag, "good line") == {"a.json", "1"}
+
+
+def test_a_title_that_changes_is_found_and_the_old_one_is_not(rag: RagPipeline, docs: Path) -> None:
+    path = write_jsonl(docs / "c.jsonl", {"_id": "1", "title": "Walrus", "text": "It swims."})
+    rag.ingest(path)
+    assert found(rag, "walrus", mode="keyword") == {"1"}
+    write_jsonl(path, {"_id": "1", "title": "Penguin", "text": "It swims."})
+    assert counts(rag.ingest(path)) == {"changed": 1}
+    assert found(rag, "penguin", mode="keyword") == {"1"}
+    assert found(rag, "walrus", mode="keyword") == set()
+    assert healthy(rag)
+
+
+@pytest.mark.parametrize("way", ["changed", "pruned"])
+def test_a_title_leaves_with_the_last_source_that_gives_it(
+    rag: RagPipeline, docs: Path, way: str
+) -> None:
+    records = [
+        {"_id": "1", "title": "Secret merger", "text": "It swims."},
+        {"_id": "2", "title": "Penguin", "text": "It swims."},
+    ]
+    path = write_jsonl(docs / "c.jsonl", *records)
+    rag.ingest(path)
+    replacement = [{"_id": "1", "title": "Secret merger", "text": "Other."}]
+    write_jsonl(path, *(replacement if way == "changed" else []), records[1])
+    rag.ingest(path, prune=way == "pruned")
+    assert found(rag, "swims", mode="keyword") == {"2"}
+    assert "2" not in found(rag, "merger", mode="keyword")
+    assert found(rag, "penguin", mode="keyword") == {"2"}
+    assert healthy(rag)
+
+
+def test_a_bad_document_is_named_and_the_rest_goes_on(rag: RagPipeline, docs: Path) -> None:
+    (docs / "good.txt").write_text("Good.")
+    (docs / "empty.txt").write_text("")
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing more")
+    (docs / "song.xyz").write_bytes(bytes(range(256)))
+    report = rag.ingest(docs)
+    assert counts(report) == {"new": 1, "failed": 1, "skipped": 2}
+    reasons = {Path(f.source).name: f.reason for f in report.failures}
+    assert set(reasons) == {"empty.txt", "broken.pdf", "song.xyz"}
+    assert all(reasons.values())
+
+
+def test_a_document_that_breaks_keeps_the_version_that_was_read(
+    rag: RagPipeline, docs: Path
+) -> None:
+    path = docs / "a.json"
+    path.write_text('{"fact": "Good."}')
+    rag.ingest(docs)
+    path.write_text('{"fact": ')
+    assert counts(rag.ingest(docs)) == {"failed": 1}
+    assert found(rag, "good") == {"a.json"}
+
+
+def test_an_embedder_that_fails_in_an_update_loses_nothing_and_the_next_run_makes_up_for_it(
+    rag: RagPipeline, docs: Path, embedder: WordEmbedder
+) -> None:
+    path = docs / "a.txt"
+    path.write_text("The old text.")
+    rag.ingest(docs)
+    path.write_text("The new text.")
+    embedder.fails = True
+    with pytest.raises(EmbeddingError):
+        rag.ingest(docs)
+    assert [hit.chunk.text for hit in rag.search("old", mode="keyword").hits] == ["The old text."]
+    embedder.fails = False
+    assert counts(rag.ingest(docs)) == {"changed": 1}
+    assert [hit.chunk.text for hit in rag.search("new", mode="keyword").hits] == ["The new text."]
+    assert healthy(rag)
+
+
+def test_a_missing_path_stops_the_run_before_anything_is_done(rag: RagPipeline, docs: Path) -> None:
+    (docs / "a.txt").write_text("Text.")
+    with pytest.raises(PathError, match="nowhere"):
+        rag.ingest(docs, docs / "nowhere")
+    assert rag.ingest(docs).documents.new == 1
+
+
+def test_each_batch_is_committed_and_told(tmp_path: Path, docs: Path, database_url: str) -> None:
+    path = write_jsonl(
+        docs / "c.jsonl", *({"_id": f"d{n}", "text": f"Line {n}."} for n in range(7))
+    )
+    told: list[Committed] = []
+    batching = {"max_documents": 3}
+    with word_pipeline(tmp_path / "kb", database=database_url, batching=batching) as rag:
+        rag.ingest(path, on_commit=told.append)
+        assert [commit.position.generation for commit in told] == [1, 2, 3]
+        assert [i for commit in told for i in commit.external_ids] == [f"d{n}" for n in range(7)]
+
+
+def test_another_embedder_is_refused_before_anything_is_embedded(
+    rag: RagPipeline, tmp_path: Path, docs: Path, database_url: str
+) -> None:
+    (docs / "a.txt").write_text("Text.")
+    rag.ingest(docs)
+    other = WordEmbedder(version="2")
+    with word_pipeline(tmp_path / "kb", database=database_url, embedder=other) as second:
+        for attempt in (lambda: second.ingest(docs), lambda: second.search("text")):
+            with pytest.raises(SpaceMismatchError, match="another collection"):
+                attempt()
+        assert other.embedded == []
+        assert second.ingest(docs, collection="two").documents.new == 1
+
+
+def test_what_one_process_commits_another_finds_at_its_next_search(
+    rag: RagPipeline, tmp_path: Path, docs: Path, database_url: str
+) -> None:
+    (docs / "a.txt").write_text("First text.")
+    rag.ingest(docs)
+    with word_pipeline(tmp_path / "kb2", database=database_url) as reader:
+        assert found(reader, "text") == {"a.txt"}
+        (docs / "b.txt").write_text("Second text.")
+        (docs / "a.txt").unlink()
+        rag.ingest(docs, prune=True)
+        assert found(reader, "text") == {"b.txt"}
+
+
+def test_settings_of_the_chunker_cut_anew_what_is_ingested_next(
+    rag: RagPipeline, tmp_path: Path, docs: Path, database_url: str
+) -> None:
+    (docs / "a.txt").write_text("One short sentence. Another short sentence. A third one here.")
+    assert rag.ingest(docs).chunks_added == 1
+    smaller = {"max_tokens": 16, "overlap_tokens": 0}
+    embedder = WordEmbedder(max_tokens=4)
+    embedder.space = WordEmbedder().space
+    home = tmp_path / "kb"
+    with word_pipeline(home, database=database_url, embedder=embedder, chunking=smaller) as rag2:
+        report = rag2.ingest(docs)
+        assert (counts(report), report.chunks_added, report.chunks_removed) == (
+            {"changed": 1},
+            3,
+            1,
+        )
+        assert healthy(rag2)
+
+
+def test_synthetic_documents_are_found_only_when_asked_for(rag: RagPipeline, docs: Path) -> None:
+    (docs / "real.txt").write_text("A text about rain.")
+    rag.ingest(docs / "real.txt")
+    (docs / "made.txt").write_text("A made-up text about rain.")
+    rag.ingest(docs / "made.txt", generator_id="vae-3")
+    assert found(rag, "rain") == {"real.txt"}
+    assert found(rag, "rain", origins="synthetic") == {"made.txt"}
+    assert found(rag, "rain", origins="both") == {"real.txt", "made.txt"}
+
+
+def test_labels_decide_who_finds_what_and_can_change(
+    rag: RagPipeline, tmp_path: Path, docs: Path, database_url: str, embedder: WordEmbedder
+) -> None:
+    (docs / "a.txt").write_text("Salaries of the board.")
+    rag.ingest(docs, read_labels=frozenset({"hr"}))
+    embedder.embedded.clear()
+    eve = Principal(name="eve", labels=frozenset({"staff"}))
+    with word_pipeline(tmp_path / "kb3", database=database_url, principal=eve) as hers:
+        assert found(hers, "salaries") == set()
+        assert found(rag, "salaries") == {"a.txt"}
+        report = rag.ingest(docs, read_labels=frozenset({"staff"}))
+        assert (counts(report), report.embedded) == ({"changed": 1}, 0)
+        assert found(hers, "salaries") == {"a.txt"}
+
+
+def test_a_run_is_on_record_whole(rag: RagPipeline, docs: Path) -> None:
+    from sqlalchemy import text
+
+    (docs / "a.txt").write_text("Text.")
+    report = rag.ingest(docs)
+    with parts_of(rag).database.read() as connection:
+        row = connection.execute(text("SELECT run_id, ended_at FROM ingest_runs")).one()
+    assert row.run_id == report.run_id
+    assert row.ended_at is not None
