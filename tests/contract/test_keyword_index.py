@@ -1,5 +1,6 @@
 """What every `KeywordIndex` does, and what BM25 adds: exact statistics and a file."""
 
+import sys
 import threading
 import time
 from functools import partial
@@ -187,7 +188,16 @@ def test_a_word_of_any_length_can_be_held(make):
     assert keys_of(found(index, "x" * 64)) == [1]
 
 
-def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make):
+@pytest.fixture
+def eager_threads():
+    """Threads take turns a hundred times as often as they would, so that races show."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(5e-5)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make, eager_threads):
     steps = [
         ({100 * step + n: ("", f"ash {'elm ' * n}") for n in range(9)}, ids(*range(60 * step)))
         for step in range(1, 31)

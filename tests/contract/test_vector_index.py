@@ -1,6 +1,7 @@
 """What every `VectorIndex` does; and what the one that keeps a file does with its file."""
 
 import logging
+import sys
 import threading
 from functools import partial
 
@@ -162,7 +163,16 @@ def test_vectors_of_another_dimension_are_refused_and_change_nothing(make):
     assert index.applied == BEGINNING
 
 
-def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make):
+@pytest.fixture
+def eager_threads():
+    """Threads take turns a hundred times as often as they would, so that races show."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(5e-5)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make, eager_threads):
     query, states, index = random_vectors(1, seed=99)[1], [[]], make()
     steps = [
         # The lowest key of those that equal the query comes first: no two states are alike.
@@ -204,29 +214,31 @@ def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make):
 # From here on: the adapter that keeps a file.
 
 
-def test_a_state_that_a_search_has_taken_is_never_changed(path):
-    index = open_faiss(path)
-    put(index, random_vectors(100))
-    taken = index._store.state
-    put(index, {}, removed=ids(*range(1, 9)), generation=2)
-    assert taken.keys().tolist() == list(range(1, 101))
-    assert taken.position == Position(1, "token 1")
-
-
-def test_products_that_cancel_in_float32_are_ranked_by_what_they_are(path):
-    index, rng, vectors = open_faiss(path), np.random.default_rng(0), {}
-    for key in range(1, 3001):
-        half = rng.integers(2**20, 2**22, DIMENSION // 2)
-        vector = np.concatenate([half, -half[::-1]]).astype(np.float32)
-        vector[0] += np.float32(key % 1000)
-        vectors[key] = vector
-    put(index, vectors)
-    query = np.ones(DIMENSION, np.float32) + np.float32(2**-12)
-    assert found(index, query, 5) == brute_force(vectors, query)[:5]
-
-
 def open_faiss(path, **options):
     return FaissFlatIndex(path, dimension=DIMENSION, **options)
+
+
+def test_a_state_that_a_search_has_taken_is_never_changed(path):
+    put(index := open_faiss(path), random_vectors(100))
+    put(index, {}, removed=ids(50), generation=2)
+    taken = index._store.state
+    put(index, {}, removed=ids(*range(1, 9)), generation=3)
+    assert taken.keys().tolist() == [*range(1, 50), *range(51, 101)]
+    assert taken.position == Position(2, "token 2")
+
+
+def test_a_row_that_float32_misjudges_is_found_all_the_same(path):
+    rng = np.random.default_rng(0)
+    query = np.array([1, *np.repeat(rng.uniform(1, 2, 5), 3)], np.float32)
+    vectors = {key: axis(0) * np.float32(key / 1000) for key in range(1, 1001)}
+    for key in range(2001, 2021):
+        # What cancels here is so large that float32 is off by more than what remains.
+        whole, half = rng.integers(2**23, 2**24, 5), rng.integers(2**21, 2**22, 5)
+        cancelling = np.stack([whole, -half, half - whole], axis=1)
+        vectors[key] = np.array([key / 1000, *cancelling.reshape(-1)], np.float32)
+    put(index := open_faiss(path), vectors)
+    assert found(index, query, 20) == brute_force(vectors, query)[:20]
+    assert {key for key, _ in found(index, query, 20)} == set(range(2001, 2021))
 
 
 def test_a_published_index_is_the_same_when_it_is_opened_again(path):

@@ -4,7 +4,6 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -37,7 +36,9 @@ def smollm2() -> TransformersModel:
         found = WeightStore(default_folder()).resolve("smollm2")
     except WeightsMissingError as error:
         pytest.skip(str(error))
-    return TransformersModel(found.folder, name=found.name, weights_sha256=found.weights_sha256)
+    return TransformersModel(
+        found.folder, name=found.name, weights_sha256=found.weights_sha256, threads=1
+    )
 
 
 def _token_ids(model: TransformersModel, text: str) -> list[int]:
@@ -277,17 +278,7 @@ def test_a_model_without_a_chat_template_says_so(tmp_path: Path) -> None:
         plain.render("s", "u")
 
 
-@pytest.fixture
-def _one_thread_afterwards() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.models
-@pytest.mark.usefixtures("_one_thread_afterwards")
 def test_smollm2_answers_from_a_passage_and_ends_by_itself(smollm2: TransformersModel) -> None:
     rendered = smollm2.render(
         "You answer questions using only the given text. Reply with one short sentence.",

@@ -304,6 +304,13 @@ def test_two_hundred_sentences_are_checked_quickly_and_each_on_its_own():
     assert [sentence.standing for sentence in found.sentences] == ["supported", "unsupported"] * 100
 
 
+@pytest.mark.parametrize("babble", ["I do not ", "no information ", "(( ", "Yes ", "Paris 1889 "])
+def test_a_model_that_repeats_itself_forever_costs_linear_time(babble):
+    began = time.process_time()
+    assert check(babble * 10_000).state == "no_evidence"
+    assert time.process_time() - began < 5
+
+
 def test_of_equal_passages_the_first_is_cited():
     twin = replace(TOWER, chunk_id=9)
     (citation,) = check("The Eiffel Tower is a lattice tower.", passages=[TOWER, twin]).citations

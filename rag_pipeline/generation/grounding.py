@@ -1,0 +1,211 @@
+"""Which sentences of an answer stand, and on which spans of the source text.
+
+Each sentence of an answer is held against every sentence, and every two adjacent sentences, of
+the passages that the model was shown. One span must support it whole: it has nearly all of its
+content words, clause by clause, and all of its numbers and names, and it denies what the sentence
+denies. What two documents say together supports nothing. In doubt a sentence is not supported,
+for a true sentence that goes uncited costs less than a false one with a citation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ingest.sentences import sentences
+from rag_pipeline.generation.claims import Claim, claim_in, content
+from rag_pipeline.generation.evidence import Embed
+from rag_pipeline.generation.matching import Shown, Span, about, held_against, single_spans, support
+from rag_pipeline.generation.wording import (
+    asks_yes_or_no,
+    is_filler,
+    is_refusal,
+    without_lead_in,
+    without_markup,
+    yes_or_no,
+)
+from storage.records import AnswerState, ChunkId, Citation, StoredChunk
+
+_SECOND_SENTENCE = 0.9
+"""A second sentence is extracted if it fits the question nearly as well as the first."""
+
+Standing = Literal["supported", "unsupported", "refusal", "filler"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceSupport:
+    """One sentence of an answer, `answer[start:end]`, and what it stands on."""
+
+    start: int
+    end: int
+    standing: Standing
+    citation: Citation | None = None
+    """Present if and only if the sentence is supported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounding:
+    """An answer's text, sentence by sentence, with the verified citations."""
+
+    answer: str
+    sentences: tuple[SentenceSupport, ...]
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """In the order of the sentences that they support."""
+        return tuple(s.citation for s in self.sentences if s.citation is not None)
+
+    @property
+    def state(self) -> AnswerState:
+        """How much of the answer stands."""
+        return state_of([sentence.standing for sentence in self.sentences])
+
+
+def ground(answer: str, *, question: str, passages: Sequence[StoredChunk]) -> Grounding:
+    """Hold each sentence of `answer` against `passages`; of equally good spans the first wins.
+
+    Deterministic; time grows with the product of the sentences on both sides.
+    """
+    shown = held_against(question, passages)
+    return Grounding(
+        answer=answer,
+        sentences=tuple(_sentence_support(answer, span, shown) for span in sentences(answer)),
+    )
+
+
+def state_of(standings: Sequence[Standing]) -> AnswerState:
+    """grounded: every sentence is supported; partial: some; fillers count for neither."""
+    claims = {standing for standing in standings if standing != "filler"}
+    if "supported" not in claims:
+        return "no_evidence"
+    return "grounded" if claims == {"supported"} else "partial"
+
+
+def verify(citation: Citation, chunk_text: str, chunk_start: int) -> bool:
+    """Whether the quote stands verbatim where the citation says, inside this chunk."""
+    start, end = citation.start - chunk_start, citation.end - chunk_start
+    return 0 <= start < end <= len(chunk_text) and chunk_text[start:end] == citation.quote
+
+
+def recheck(grounding: Grounding, stored: Mapping[ChunkId, StoredChunk]) -> Grounding:
+    """The same without the citations that `stored`, read afresh, does not bear out."""
+    return Grounding(
+        answer=grounding.answer,
+        sentences=tuple(
+            sentence if _is_borne_out(sentence.citation, stored) else _without_citation(sentence)
+            for sentence in grounding.sentences
+        ),
+    )
+
+
+def _is_borne_out(citation: Citation | None, stored: Mapping[ChunkId, StoredChunk]) -> bool:
+    if citation is None:
+        return True
+    chunk = stored.get(citation.chunk_id)
+    return chunk is not None and verify(citation, chunk.text, chunk.start)
+
+
+def _without_citation(sentence: SentenceSupport) -> SentenceSupport:
+    return SentenceSupport(start=sentence.start, end=sentence.end, standing="unsupported")
+
+
+def extract(
+    question: str, passages: Sequence[StoredChunk], *, embed: Embed, limit: int = 2
+) -> Grounding:
+    """An answer of verbatim sentences: the one that fits `question` best and those nearly as good.
+
+    The honest way out where a model's own words have no support but the evidence is good. At most
+    `limit` sentences, in the order of the passages; none if the passages hold none. Calls `embed`
+    once.
+    """
+    wanted = frozenset(content(question))
+    spans = _telling_spans(passages, wanted)
+    fits = _fits(question, wanted, spans, embed)
+    ranked = sorted(range(len(spans)), key=lambda place: (-fits[place], place))
+    good = [place for place in ranked if fits[place] >= _SECOND_SENTENCE * fits[ranked[0]]]
+    return _quoted([(spans[place], fits[place]) for place in sorted(good[:limit])])
+
+
+def _telling_spans(passages: Sequence[StoredChunk], wanted: frozenset[str]) -> list[Span]:
+    """The sentences that may answer, each text once: neighbouring chunks may share a sentence."""
+    spans = [span for passage in passages for span in single_spans(passage)]
+    first = {span.text: span for span in reversed(spans)}
+    return [span for span in spans if first[span.text] is span and _tells(span, wanted)]
+
+
+def _tells(span: Span, wanted: frozenset[str]) -> bool:
+    """Whether it is neither a question nor a heading that only repeats the question's words."""
+    is_heading = span.text[-1].isalnum() and span.claim.stems <= wanted
+    return not is_heading and not span.text.endswith("?")
+
+
+def _fits(
+    question: str, wanted: frozenset[str], spans: Sequence[Span], embed: Embed
+) -> list[float]:
+    """Mean of the cosine and of the part of the question's words that a sentence has, each."""
+    if not spans:
+        return []
+    vectors = embed([question, *(span.text for span in spans)])
+    cosines = (vectors[1:] @ vectors[0]).tolist()
+    return [(cosine + about(wanted, span)) / 2 for cosine, span in zip(cosines, spans, strict=True)]
+
+
+def _quoted(scored: Sequence[tuple[Span, float]]) -> Grounding:
+    found: list[SentenceSupport] = []
+    answer = ""
+    for span, score in scored:
+        start = len(answer) + 1 if answer else 0
+        answer = f"{answer} {span.text}" if answer else span.text
+        found.append(_cited(span, start, len(answer), score))
+    return Grounding(answer=answer, sentences=tuple(found))
+
+
+def _sentence_support(answer: str, place: tuple[int, int], shown: Shown) -> SentenceSupport:
+    start, end = place
+    sentence = without_markup(answer[start:end])
+    claims = _claims(sentence, shown.question)
+    scored = (
+        (max((support(claim, span, shown) for claim in claims), default=0.0), span)
+        for span in shown.spans
+    )
+    supporting = [(score, span) for score, span in scored if score > 0]
+    if not supporting:
+        return SentenceSupport(start=start, end=end, standing=_unsupported(sentence))
+    # A second sentence always adds a word or two: it is quoted only where one does not suffice.
+    score, span = max(supporting, key=lambda pair: (pair[1].is_single, pair[0]))
+    return _cited(span, start, end, score)
+
+
+def _unsupported(sentence: str) -> Standing:
+    if is_refusal(sentence):
+        return "refusal"
+    return "filler" if is_filler(sentence) else "unsupported"
+
+
+def _claims(sentence: str, question: Claim) -> list[Claim]:
+    """What the sentence may be taken to claim: itself, or itself without its lead-in.
+
+    A mere "yes" claims what the question asks.
+    """
+    whole, rest = claim_in(sentence), claim_in(without_lead_in(sentence))
+    if yes_or_no(sentence) == "yes" and not rest.stems:
+        return [question] if asks_yes_or_no(question.words) else []
+    return [whole] if whole == rest else [whole, rest]
+
+
+def _cited(span: Span, answer_start: int, answer_end: int, score: float) -> SentenceSupport:
+    chunk, source = span.chunk, span.chunk.sources[0]
+    citation = Citation(
+        quote=span.text,
+        source=source.source,
+        document_id=chunk.document_id,
+        external_id=source.external_id,
+        chunk_id=chunk.chunk_id,
+        start=chunk.start + span.start,
+        end=chunk.start + span.end,
+        answer_start=answer_start,
+        answer_end=answer_end,
+        score=score,
+    )
+    return SentenceSupport(
+        start=answer_start, end=answer_end, standing="supported", citation=citation
+    )

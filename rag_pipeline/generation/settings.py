@@ -1,0 +1,19 @@
+"""How answers are generated."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class GenerationSettings(BaseModel):
+    """What the model is shown, and how much it may write."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    passages: int = Field(default=5, ge=1)
+    """Search results that count as evidence for an answer."""
+    shown_tokens: int = Field(default=800, ge=64)
+    """Tokens of evidence that the model is shown, best passages first."""
+    max_new_tokens: int = Field(default=128, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    """0: always the likeliest next token, so that the same prompt gives the same answer."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
