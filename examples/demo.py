@@ -12,8 +12,8 @@ from rag_pipeline.pipeline import RagPipeline
 
 EXAMPLES = Path(__file__).parent / "documents"
 QUESTIONS = (
-    "How tall was the Pharos of Alexandria?",
-    "Who invented the Fresnel lens?",
+    "When was Boston Light first lit?",
+    "What did Gustaf Dalén invent?",
     "What is the capital of Peru?",
 )
 

@@ -1,18 +1,30 @@
 """Answers a question from the documents, says which parts it used, and keeps a record of it all.
 
-The model only drafts. Whether there is anything to answer from is decided before it is asked, and
-which of its sentences stand is decided after, both by the evidence. What no passage supports is
-left out, and an answer without support says so.
+The model only drafts. Whether there is anything to answer from is decided before it is asked, by
+the evidence. After it, its sentence stands if one passage supports it and that passage is among
+those that come nearest to the question; if not, the nearest sentences themselves are the answer,
+word for word. So every sentence of an answer has its source, and without one it says so.
 """
 
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from ingest.sentences import sentences
+from rag_pipeline.generation.claims import claim_in
 from rag_pipeline.generation.evidence import Embed, support_for
-from rag_pipeline.generation.grounding import Grounding, extract, ground
+from rag_pipeline.generation.extraction import (
+    Near,
+    has_what_is_asked,
+    in_reading_order,
+    nearest,
+    quoted,
+)
+from rag_pipeline.generation.grounding import Grounding, ground
 from rag_pipeline.generation.language_model import Completion, LanguageModel, Sampling
-from rag_pipeline.generation.prompt import SYSTEM, TEMPLATE_SHA256, user_text
+from rag_pipeline.generation.prompt import SYSTEM, TEMPLATE_SHA256, begun, user_turn
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.search import Retriever, SearchResult
 from storage.history import History
@@ -27,6 +39,7 @@ from storage.records import (
     PromptEnd,
     PromptId,
     PromptStart,
+    Vectors,
 )
 
 NO_EVIDENCE_ANSWER = "The documents do not answer this question."
@@ -92,19 +105,20 @@ class Answerer:
         result = self.retriever.search(
             asked.question, limit=self.settings.passages, principal=asked.principal
         )
-        support = support_for(asked.question, result.hits, embed=self.embed)
-        shown = self._fitting(result.hits) if support.sufficient else ()
-        rendered = self.model.render(SYSTEM, user_text(asked.question, shown)) if shown else ""
+        embed = _remembering(self.embed)
+        near = self._near(asked.question, result, embed)
+        rendered = self._rendered(asked.question, near)
         watch.lap("retrieve_s")
-        prompt_id = self.history.start(
-            self._start(asked, result, rendered), principal=asked.principal
-        )
+        start = self._start(asked, result, rendered)
+        prompt_id = self.history.start(start, principal=asked.principal)
         try:
             draft, completion = "", _NOTHING_WRITTEN
-            if shown:
+            if near:
                 draft, completion = yield from self._draft(rendered)
             watch.lap("generate_s")
-            checked = self._check(draft, asked, shown, result.generation)
+            texts = self._texts(result, asked.principal)
+            grounding = _supported(draft, asked.question, result, embed) if near else _NOTHING_SAID
+            checked = _standing(grounding, texts)
             watch.lap("verify_s")
             answer = Answer(
                 prompt_id=prompt_id,
@@ -125,16 +139,55 @@ class Answerer:
             raise
         return answer
 
+    def _near(self, question: str, result: SearchResult, embed: Embed) -> list[Near]:
+        """The sentences nearest to an answer, best first; none if there is nothing to go by."""
+        if not support_for(question, result.hits, embed=embed).sufficient:
+            return []
+        return nearest(question, [hit.chunk for hit in result.hits], embed=embed)
+
+    def _rendered(self, question: str, near: Sequence[Near]) -> str:
+        """The prompt, or nothing if the model is not to be asked."""
+        if not near:
+            return ""
+        shown = in_reading_order(self._fitting(near[: self.settings.sentences]))
+        return begun(self.model.render(SYSTEM, user_turn(question, shown)))
+
+    def _fitting(self, near: Sequence[Near]) -> list[Near]:
+        """The best sentences that fit into the budget of tokens; the first in any case."""
+        room = self.settings.shown_tokens
+        shown: list[Near] = []
+        for found in near:
+            room -= self.model.count_tokens(found.span.text)
+            if room < 0 and shown:
+                break
+            shown.append(found)
+        return shown
+
     def _draft(self, rendered: str) -> Generator[str, None, tuple[str, Completion]]:
-        pieces: list[str] = []
+        """One sentence: a small model's second one is rarely about the question."""
         stream = self.model.generate(rendered, sampling=self._sampling())
-        while True:
+        text = ""
+        while len(sentences(text)) <= 1:
             try:
                 piece = next(stream)
             except StopIteration as ended:
-                return "".join(pieces), ended.value
-            pieces.append(piece)
+                return _tidied(text), ended.value
+            text += piece
             yield piece
+        stream.close()
+        completion = Completion(
+            prompt_tokens=self.model.count_tokens(rendered),
+            completion_tokens=self.model.count_tokens(text),
+            finish_reason="stop",
+        )
+        return _tidied(text), completion
+
+    def _texts(self, result: SearchResult, principal: Principal) -> dict[DocumentId, str]:
+        return self.reader.document_texts(
+            {hit.chunk.document_id for hit in result.hits},
+            principal=principal,
+            generation=result.generation,
+        )
 
     def _sampling(self) -> Sampling:
         return Sampling(
@@ -143,17 +196,6 @@ class Answerer:
             top_p=self.settings.top_p,
             seed=self.settings.seed,
         )
-
-    def _fitting(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        """The best hits that fit into the budget of tokens; the first in any case."""
-        room = self.settings.shown_tokens
-        shown: list[Hit] = []
-        for hit in hits:
-            room -= self.model.count_tokens(hit.chunk.text)
-            if room < 0 and shown:
-                break
-            shown.append(hit)
-        return tuple(shown)
 
     def _start(self, asked: Asked, result: SearchResult, rendered: str) -> PromptStart:
         sampling = self._sampling()
@@ -177,23 +219,6 @@ class Answerer:
             evidence=tuple(_evidence(hit) for hit in result.hits),
         )
 
-    def _check(self, draft: str, asked: Asked, shown: Sequence[Hit], generation: int) -> _Checked:
-        """What stands of the draft; where nothing does, the sentences that come nearest."""
-        if not shown:
-            return _no_evidence()
-        passages = [hit.chunk for hit in shown]
-        grounding = ground(draft, question=asked.question, passages=passages)
-        refused = any(sentence.standing == "refusal" for sentence in grounding.sentences)
-        if grounding.state == "no_evidence" and not refused:
-            quoted = extract(asked.question, passages, embed=self.embed)
-            grounding = quoted
-        texts = self.reader.document_texts(
-            {citation.document_id for citation in grounding.citations},
-            principal=asked.principal,
-            generation=generation,
-        )
-        return _standing(grounding, texts)
-
 
 class _Stopwatch:
     """Seconds by step."""
@@ -208,7 +233,47 @@ class _Stopwatch:
         self._since = now
 
 
+_NOTHING_SAID = Grounding(answer="", sentences=())
 _NOTHING_WRITTEN = Completion(prompt_tokens=0, completion_tokens=0, finish_reason="stop")
+
+
+def _remembering(embed: Embed) -> Embed:
+    """The same vectors, but no text is embedded twice: several steps look at one sentence."""
+    known: dict[str, Vectors] = {}
+
+    def remembered(texts: Sequence[str]) -> Vectors:
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(missing, embed(missing), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return remembered
+
+
+def _tidied(draft: str) -> str:
+    """The first sentence of what was written after the begun answer, with a capital letter."""
+    first = next((draft[start:end] for start, end in sentences(draft)), "")
+    return first[:1].upper() + first[1:]
+
+
+def _supported(draft: str, question: str, result: SearchResult, embed: Embed) -> Grounding:
+    """The draft if it stands and answers from where the answer should be, else quotations.
+
+    Also a draft that does not stand says what an answer would look like, and so helps to find it
+    (HyDE: Gao et al., ACL 2023, arXiv:2212.10496), unless it lacks what was asked for.
+    """
+    passages = [hit.chunk for hit in result.hits]
+    if not has_what_is_asked(question, claim_in(question), claim_in(draft)):
+        return quoted(nearest(question, passages, embed=embed))
+    quotations = quoted(nearest(f"{question} {draft}", passages, embed=embed))
+    grounding = ground(draft, question=question, passages=passages)
+    expected = {(c.document_id, place) for c in quotations.citations for place in _places(c)}
+    given = {(c.document_id, place) for c in grounding.citations for place in _places(c)}
+    stands = grounding.state == "grounded" and not expected.isdisjoint(given)
+    return grounding if stands else quotations
+
+
+def _places(citation: Citation) -> range:
+    return range(citation.start, citation.end)
 
 
 def _standing(grounding: Grounding, texts: Mapping[DocumentId, str]) -> _Checked:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingest.sentences import sentences
-from rag_pipeline.generation.claims import Claim, claim_in, content
-from rag_pipeline.generation.evidence import Embed
-from rag_pipeline.generation.matching import Shown, Span, about, held_against, single_spans, support
+from rag_pipeline.generation.claims import Claim, claim_in
+from rag_pipeline.generation.matching import Shown, Span, held_against, support
 from rag_pipeline.generation.wording import (
     asks_yes_or_no,
     is_filler,
@@ -24,9 +23,6 @@ from rag_pipeline.generation.wording import (
     yes_or_no,
 )
 from storage.records import AnswerState, ChunkId, Citation, StoredChunk
-
-_SECOND_SENTENCE = 0.9
-"""A second sentence is extracted if it fits the question nearly as well as the first."""
 
 Standing = Literal["supported", "unsupported", "refusal", "filler"]
 
@@ -108,57 +104,6 @@ def _without_citation(sentence: SentenceSupport) -> SentenceSupport:
     return SentenceSupport(start=sentence.start, end=sentence.end, standing="unsupported")
 
 
-def extract(
-    question: str, passages: Sequence[StoredChunk], *, embed: Embed, limit: int = 2
-) -> Grounding:
-    """An answer of verbatim sentences: the one that fits `question` best and those nearly as good.
-
-    The honest way out where a model's own words have no support but the evidence is good. At most
-    `limit` sentences, in the order of the passages; none if the passages hold none. Calls `embed`
-    once.
-    """
-    wanted = frozenset(content(question))
-    spans = _telling_spans(passages, wanted)
-    fits = _fits(question, wanted, spans, embed)
-    ranked = sorted(range(len(spans)), key=lambda place: (-fits[place], place))
-    good = [place for place in ranked if fits[place] >= _SECOND_SENTENCE * fits[ranked[0]]]
-    return _quoted([(spans[place], fits[place]) for place in sorted(good[:limit])])
-
-
-def _telling_spans(passages: Sequence[StoredChunk], wanted: frozenset[str]) -> list[Span]:
-    """The sentences that may answer, each text once: neighbouring chunks may share a sentence."""
-    spans = [span for passage in passages for span in single_spans(passage)]
-    first = {span.text: span for span in reversed(spans)}
-    return [span for span in spans if first[span.text] is span and _tells(span, wanted)]
-
-
-def _tells(span: Span, wanted: frozenset[str]) -> bool:
-    """Whether it is neither a question nor a heading that only repeats the question's words."""
-    is_heading = span.text[-1].isalnum() and span.claim.stems <= wanted
-    return not is_heading and not span.text.endswith("?")
-
-
-def _fits(
-    question: str, wanted: frozenset[str], spans: Sequence[Span], embed: Embed
-) -> list[float]:
-    """Mean of the cosine and of the part of the question's words that a sentence has, each."""
-    if not spans:
-        return []
-    vectors = embed([question, *(span.text for span in spans)])
-    cosines = (vectors[1:] @ vectors[0]).tolist()
-    return [(cosine + about(wanted, span)) / 2 for cosine, span in zip(cosines, spans, strict=True)]
-
-
-def _quoted(scored: Sequence[tuple[Span, float]]) -> Grounding:
-    found: list[SentenceSupport] = []
-    answer = ""
-    for span, score in scored:
-        start = len(answer) + 1 if answer else 0
-        answer = f"{answer} {span.text}" if answer else span.text
-        found.append(_cited(span, start, len(answer), score))
-    return Grounding(answer=answer, sentences=tuple(found))
-
-
 def _sentence_support(answer: str, place: tuple[int, int], shown: Shown) -> SentenceSupport:
     start, end = place
     sentence = without_markup(answer[start:end])
@@ -172,7 +117,7 @@ def _sentence_support(answer: str, place: tuple[int, int], shown: Shown) -> Sent
         return SentenceSupport(start=start, end=end, standing=_unsupported(sentence))
     # A second sentence always adds a word or two: it is quoted only where one does not suffice.
     score, span = max(supporting, key=lambda pair: (pair[1].is_single, pair[0]))
-    return _cited(span, start, end, score)
+    return cited(span, start, end, score)
 
 
 def _unsupported(sentence: str) -> Standing:
@@ -192,7 +137,7 @@ def _claims(sentence: str, question: Claim) -> list[Claim]:
     return [whole] if whole == rest else [whole, rest]
 
 
-def _cited(span: Span, answer_start: int, answer_end: int, score: float) -> SentenceSupport:
+def cited(span: Span, answer_start: int, answer_end: int, score: float) -> SentenceSupport:
     chunk, source = span.chunk, span.chunk.sources[0]
     citation = Citation(
         quote=span.text,

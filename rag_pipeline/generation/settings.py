@@ -10,9 +10,11 @@ class GenerationSettings(BaseModel):
 
     passages: int = Field(default=5, ge=1)
     """Search results that count as evidence for an answer."""
+    sentences: int = Field(default=4, ge=1)
+    """Sentences of the evidence that the model is shown, at most."""
     shown_tokens: int = Field(default=800, ge=64)
-    """Tokens of evidence that the model is shown, best passages first."""
-    max_new_tokens: int = Field(default=128, ge=1)
+    """Tokens of evidence that the model is shown, at most."""
+    max_new_tokens: int = Field(default=96, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     """0: always the likeliest next token, so that the same prompt gives the same answer."""
     top_p: float = Field(default=1.0, gt=0, le=1)

@@ -3,7 +3,8 @@ from hypothesis import strategies as st
 from support.passages import bag_of_words, passage
 
 from ingest.sentences import sentences
-from rag_pipeline.generation.grounding import extract, ground, verify
+from rag_pipeline.generation.extraction import nearest, quoted
+from rag_pipeline.generation.grounding import ground, verify
 
 NAMES = ("Rollo", "Paris", "Eiffel", "é日本", "🐝")
 PLAIN = ("tower", "bees", "first", "1889", "1,000", "was", "the", "it", "completed", "not", "never")
@@ -43,7 +44,7 @@ def test_every_sentence_with_words_supports_itself(question, shown):
 
 @given(prose, passages)
 def test_an_extracted_answer_is_made_of_its_verified_quotes(question, shown):
-    found = extract(question, shown, embed=bag_of_words)
+    found = quoted(nearest(question, shown, embed=bag_of_words))
     assert " ".join(citation.quote for citation in found.citations) == found.answer
     for citation in found.citations:
         chunk = shown[citation.chunk_id]

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 from support.passages import bag_of_words, passage
 
-from rag_pipeline.generation.grounding import extract, ground, recheck, state_of, verify
+from rag_pipeline.generation.extraction import nearest, quoted
+from rag_pipeline.generation.grounding import ground, recheck, state_of, verify
 
 TOWER = passage(
     "The Eiffel Tower is a lattice tower in Paris. It was completed on 31 March 1889 by the "
@@ -319,7 +320,7 @@ def test_of_equal_passages_the_first_is_cited():
 
 def test_extract_answers_with_verbatim_sentences_that_ground_themselves():
     question = "How far was the light of the Eddystone Lighthouse visible?"
-    found = extract(question, [TOWER, LIGHTHOUSE], embed=bag_of_words)
+    found = quoted(nearest(question, [TOWER, LIGHTHOUSE], embed=bag_of_words))
     assert "thirteen miles" in found.answer
     assert found.state == "grounded"
     for citation in found.citations:
@@ -332,17 +333,17 @@ def test_extract_prefers_an_answer_to_a_heading_or_a_question():
     source = passage(
         "Green tea oxidised\n\nIs green tea oxidised? Green tea is not oxidised at all."
     )
-    found = extract("Is green tea oxidised?", [source], embed=bag_of_words, limit=1)
+    found = quoted(nearest("Is green tea oxidised?", [source], embed=bag_of_words), limit=1)
     assert found.answer == "Green tea is not oxidised at all."
 
 
 def test_extract_gives_a_sentence_that_two_chunks_share_once():
     source = passage("The bridge was opened in 1932.")
     twin = replace(source, chunk_id=2)
-    found = extract("When was the bridge opened?", [source, twin], embed=bag_of_words)
+    found = quoted(nearest("When was the bridge opened?", [source, twin], embed=bag_of_words))
     assert found.answer == "The bridge was opened in 1932."
 
 
 def test_extract_from_nothing_is_empty():
-    assert extract("Why?", [], embed=bag_of_words).answer == ""
-    assert extract("Why?", [passage(" ")], embed=bag_of_words).state == "no_evidence"
+    assert quoted(nearest("Why?", [], embed=bag_of_words)).answer == ""
+    assert quoted(nearest("Why?", [passage(" ")], embed=bag_of_words)).state == "no_evidence"
