@@ -18,7 +18,7 @@ $(VENV)/.complete: pyproject.toml
 	@echo "→ making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "→ installing packages (CPU build of torch; some minutes the first time)"
-	@$(BIN)/pip install --quiet --editable '.[dev,bench]'
+	@$(BIN)/pip install --quiet --quiet --editable '.[dev,bench]'
 	@echo "→ fetching model weights"
 	@$(BIN)/rag models pull
 	@touch $@

@@ -13,10 +13,6 @@ from storage.engine import Database
 from storage.errors import DatabaseUnreachableError, SchemaError, StorageError
 
 
-def empty(database_url: str) -> Database:
-    return Database(database_url)
-
-
 def test_head_is_the_newest_migration() -> None:
     scripts = ScriptDirectory(str(schema.migrations_folder()))
     assert scripts.get_heads() == [schema.HEAD]
@@ -45,8 +41,8 @@ def test_preparing_twice_changes_nothing(database: Database) -> None:
         assert connection.execute(text("SELECT fence FROM corpus_state")).scalar() == 41
 
 
-def test_many_that_open_a_new_database_at_once_all_succeed(database_url: str) -> None:
-    databases = [Database(database_url) for _ in range(4)]
+def test_many_that_open_a_new_database_at_once_all_succeed(empty_database_url: str) -> None:
+    databases = [Database(empty_database_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(schema.prepare, databases))
     with databases[0].read() as connection:
@@ -68,8 +64,8 @@ def test_another_migration_is_refused_with_the_remedy(
         schema.prepare(database)
 
 
-def test_a_database_of_somebody_else_is_left_alone(database_url: str) -> None:
-    database = Database(database_url)
+def test_a_database_of_somebody_else_is_left_alone(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     with database.write() as connection:
         connection.execute(text("CREATE TABLE recipes (name text)"))
     with pytest.raises(SchemaError, match="other tables"):
