@@ -158,18 +158,19 @@ class Ingestion:
     def _prune(self, paths: Sequence[Path], report: IngestReport, seen: Set[str]) -> None:
         """Remove the sources under `paths` that were not found there any more.
 
-        What is there and could not be read keeps the version that is stored: a refused line
-        (`uri:LINE`) speaks for its whole file, for it may be any of the file's records.
+        What is there and could not be read keeps the version that is stored: a refused folder
+        speaks for all below it, and a refused line (`uri:LINE`) for its whole file, for it may be
+        any of the file's records.
         """
         roots = [path.resolve().as_posix() for path in paths]
         refused = [refusal.source for refusal in report.failures]
-        unread = {*refused, *(source.rpartition(":")[0] for source in refused)}
+        unread = [*refused, *(source.rpartition(":")[0] for source in refused)]
         gone = [
             source.source_id
             for source in self.writer.live_sources()
             if place_sha256(source.uri, source.external_id) not in seen
             and _is_under(source.uri, roots)
-            and source.uri not in unread
+            and not _is_under(source.uri, unread)
         ]
         for removals in batches(gone, self.batching.max_documents):
             self._commit(self.placer.after_removal(removals), removals, report)
@@ -188,4 +189,5 @@ def _is_unchanged(stored: KnownSource | None, record_sha256: str, fingerprint: s
 
 
 def _is_under(uri: str, roots: Sequence[str]) -> bool:
-    return any(uri == root or uri.startswith(f"{root.rstrip('/')}/") for root in roots)
+    """Whether `uri` is one of `roots` or below one; no name is below an empty one."""
+    return any(root and (uri == root or uri.startswith(f"{root.rstrip('/')}/")) for root in roots)

@@ -20,6 +20,7 @@ class BatchSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_documents: int = Field(default=256, ge=1)
+    """Documents, before the batch is closed."""
     max_bytes: int = Field(default=1_000_000, ge=1)
     """Bytes read, before the batch is closed: keeps memory flat whatever the documents' size."""
 

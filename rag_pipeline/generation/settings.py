@@ -15,7 +15,10 @@ class GenerationSettings(BaseModel):
     shown_tokens: int = Field(default=800, ge=64)
     """Tokens of evidence that the model is shown, at most."""
     max_new_tokens: int = Field(default=96, ge=1)
+    """Tokens that the model may write."""
     temperature: float = Field(default=0.0, ge=0)
     """0: always the likeliest next token, so that the same prompt gives the same answer."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Above temperature 0: draw only from the likeliest tokens that reach this probability."""
     seed: int = 0
+    """Above temperature 0: the same seed draws the same tokens."""

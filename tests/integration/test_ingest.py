@@ -1,6 +1,7 @@
 """Documents in, again, changed, shared, broken and gone: on both databases, with real indexes."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,26 @@ def test_pruning_keeps_what_is_there_but_cant_be_read_now(rag: RagPipeline, docs
     report = rag.ingest(docs, prune=True)
     assert counts(report) == {"failed": 2}
     assert found(rag, "good line") == {"a.json", "1"}
+
+
+def test_pruning_keeps_what_is_in_a_folder_that_cant_be_opened_now(
+    rag: RagPipeline, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (docs / "locked").mkdir()
+    (docs / "locked" / "a.txt").write_text("Locked text.")
+    (docs / "gone.txt").write_text("Gone text.")
+    rag.ingest(docs)
+    (docs / "gone.txt").unlink()
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert counts(rag.ingest(docs, prune=True)) == {"failed": 1, "deleted": 1}
+    assert found(rag, "text") == {"locked/a.txt"}
 
 
 def test_a_title_that_changes_is_found_and_the_old_one_is_not(rag: RagPipeline, docs: Path) -> None:
