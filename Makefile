@@ -40,7 +40,7 @@ check: setup ## Format, lint, types, architecture
 	@$(BIN)/codespell
 	@$(BIN)/cog --check docs/reference/cli.md docs/reference/settings.md
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 	@echo "→ all checks hold"
 
 fmt: setup ## Format the code
