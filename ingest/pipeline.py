@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.errors import RefusedError, SkippedError
 from ingest.load import load
-from ingest.parse.registry import PARSER_VERSION, parse
+from ingest.parse.registry import PARSER_VERSION, parse_or_refuse
 from ingest.place import Found, Placer, Plan
 from ingest.records import RawDocument, Refusal
 from ingest.report import IngestReport
@@ -133,13 +132,9 @@ class Ingestion:
         self, raw: RawDocument, record_sha256: str, fingerprint: str, report: IngestReport
     ) -> tuple[str, NewSource] | None:
         """The text of a document and where it comes from, or None if it has to be refused."""
-        try:
-            parsed = parse(raw)
-        except SkippedError as error:
-            report.refuse(Refusal(source=raw.label, reason=str(error), outcome="skipped"))
-            return None
-        except RefusedError as error:
-            report.refuse(Refusal(source=raw.label, reason=str(error), outcome="refused"))
+        parsed = parse_or_refuse(raw)
+        if isinstance(parsed, Refusal):
+            report.refuse(parsed)
             return None
         source = NewSource(
             uri=raw.uri,

@@ -6,7 +6,7 @@ from ingest.errors import IngestError, RefusedError, SkippedError
 from ingest.normalise import normalise, one_line
 from ingest.parse import csv_table, json_tree, jsonl_record, markdown, text
 from ingest.parse.metadata import clean
-from ingest.records import Format, ParsedText, RawDocument
+from ingest.records import Format, ParsedText, RawDocument, Refusal
 
 PARSER_VERSION = "1"
 """Part of the pipeline's fingerprint: raise it with every change of what a parser returns."""
@@ -32,6 +32,16 @@ def parse(raw: RawDocument) -> ParsedText:
     if not body:
         raise SkippedError("it holds no text")
     return ParsedText(text=body, title=_shortened(one_line(parsed.title)), metadata=metadata)
+
+
+def parse_or_refuse(raw: RawDocument) -> ParsedText | Refusal:
+    """The same, with what can't be read as a value: one bad document never stops a run."""
+    try:
+        return parse(raw)
+    except SkippedError as error:
+        return Refusal(source=raw.label, reason=str(error), outcome="skipped")
+    except RefusedError as error:
+        return Refusal(source=raw.label, reason=str(error), outcome="refused")
 
 
 def _parse_as(name: Format, data: bytes) -> ParsedText:

@@ -45,27 +45,20 @@ def parse(path: Path, as_json: bool) -> None:
 
 def _parsed(path: Path) -> Iterator[Any]:
     """Each document of `path` as a dict, or the reason why it is none."""
-    from ingest.errors import RefusedError, SkippedError
     from ingest.load import load
-    from ingest.parse.registry import parse as parse_document
+    from ingest.parse.registry import parse_or_refuse
     from ingest.records import Refusal
 
     for raw in load([path]):
-        if isinstance(raw, Refusal):
-            yield raw
+        parsed = raw if isinstance(raw, Refusal) else parse_or_refuse(raw)
+        if isinstance(raw, Refusal) or isinstance(parsed, Refusal):
+            yield parsed
             continue
-        try:
-            parsed = parse_document(raw)
-        except RefusedError as error:
-            yield Refusal(source=raw.label, reason=str(error), outcome="refused")
-        except SkippedError as error:
-            yield Refusal(source=raw.label, reason=str(error), outcome="skipped")
-        else:
-            yield {
-                "external_id": raw.external_id,
-                "source": raw.uri,
-                "media_type": raw.media_type,
-                "title": parsed.title,
-                "metadata": dict(parsed.metadata),
-                "text": parsed.text,
-            }
+        yield {
+            "external_id": raw.external_id,
+            "source": raw.uri,
+            "media_type": raw.media_type,
+            "title": parsed.title,
+            "metadata": dict(parsed.metadata),
+            "text": parsed.text,
+        }
