@@ -4,14 +4,14 @@ A chunk is a span of the text, so that `chunk.text == text[start:end]` and every
 be found again in the document.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 from ingest.sentences import sentences
 
-CHUNKER_VERSION = "1"
+CHUNKER_VERSION = "2"
 
 Span = tuple[int, int]
 
@@ -39,7 +39,7 @@ def chunk_spans(
     """Spans of at most `max_tokens` tokens that cover every sentence of `text`, in order.
 
     A chunk begins with those last sentences of the one before that fit into `overlap_tokens`. A
-    sentence that alone is too long is cut between tokens.
+    sentence that alone is too long is cut between words, a word that is too long between tokens.
     """
     chunks: list[Span] = []
     current: list[_Sentence] = []
@@ -71,16 +71,51 @@ def _fitting_sentences(text: str, tokenizer: Tokenizer, max_tokens: int) -> list
 def _pieces(
     text: str, start: int, end: int, tokenizer: Tokenizer, max_tokens: int
 ) -> list[_Sentence]:
-    """A sentence that is too long, cut before every `max_tokens`-th token."""
-    offsets = tokenizer.offsets(text[start:end])
-    cuts = [0, *(offsets[at][0] for at in range(max_tokens, len(offsets), max_tokens)), end - start]
+    """A sentence that is too long, in pieces that fit."""
+    starts = [start + left for left, _ in tokenizer.offsets(text[start:end])]
     pieces: list[_Sentence] = []
-    for number, (left, right) in enumerate(pairwise(cuts)):
-        span = _trimmed(text, start + left, start + right)
+    while start < end:
+        cut, tokens = _longest_piece(text, start, end, starts, tokenizer, max_tokens)
+        span = _trimmed(text, start, cut)
         if span is not None:
-            tokens = min(max_tokens, len(offsets) - number * max_tokens)
             pieces.append(_Sentence(*span, tokens))
+        start = cut
     return pieces
+
+
+def _longest_piece(
+    text: str, start: int, end: int, starts: Sequence[int], tokenizer: Tokenizer, max_tokens: int
+) -> tuple[int, int]:
+    """Where the piece that begins at `start` has to end, and its tokens.
+
+    The pieces of a word that is cut may have more tokens than the word had there, so they are
+    counted on their own.
+    """
+    tokens = 0
+    for cut in _cuts(text, start, end, starts, max_tokens):
+        (tokens,) = tokenizer.count([text[start:cut]])
+        if tokens <= max_tokens:
+            return cut, tokens
+    return cut, tokens  # one character alone may be too much
+
+
+def _cuts(text: str, start: int, end: int, starts: Sequence[int], max_tokens: int) -> Iterator[int]:
+    """Where a piece may end: after `max_tokens` tokens, between words if they are not too long."""
+    first = bisect_right(starts, start)
+    last = first + max_tokens - 1
+    if last >= len(starts):
+        yield end
+        last = len(starts) - 1
+    between_words = (
+        at for at in range(last, first + max_tokens // 2, -1) if _opens(text, starts[at])
+    )
+    yield from (starts[at] for at in between_words)
+    yield from (starts[at] for at in range(last, first - 1, -1))
+
+
+def _opens(text: str, offset: int) -> bool:
+    """Whether a word begins there."""
+    return text[offset - 1].isspace()
 
 
 def _trimmed(text: str, start: int, end: int) -> Span | None:

@@ -73,7 +73,7 @@ class SentenceTransformerEmbedder:
         limits = _read_json(folder / "sentence_bert_config.json", default={})
         self.max_tokens = int(limits.get("max_seq_length") or 512) - _MARKS
         self.space = EmbeddingSpace(
-            model=name, weights_sha256=weights_sha256, dimension=int(config["hidden_size"])
+            model=name, weights_sha256=weights_sha256, dimension=_dimension(folder, config)
         )
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -176,13 +176,24 @@ def _forward(model: "SentenceTransformer", texts: list[str]) -> Vectors:
         return unit
 
 
+def _dimension(folder: Path, config: dict[str, Any]) -> int:
+    dimension = config.get("hidden_size")
+    if not isinstance(dimension, int):
+        raise EmbeddingError(
+            f"{folder / 'config.json'} has no hidden_size: give a model of the BERT family"
+        )
+    return dimension
+
+
 def _read_json(path: Path, *, default: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         if default is not None:
             return default
         raise EmbeddingError(f"{path} is missing: {path.parent} is no embedding model") from error
     except (OSError, ValueError) as error:
         raise EmbeddingError(f"{path} can't be read: {error}") from error
+    if not isinstance(found, dict):
+        raise EmbeddingError(f"{path} holds no object: {path.parent} is no embedding model")
     return found

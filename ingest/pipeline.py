@@ -161,13 +161,16 @@ class Ingestion:
         refused = [refusal.source for refusal in report.failures]
         unread = [*refused, *(source.rpartition(":")[0] for source in refused)]
         gone = [
-            source.source_id
+            (source.uri, source.external_id)
             for source in self.writer.live_sources()
             if place_sha256(source.uri, source.external_id) not in seen
             and _is_under(source.uri, roots)
             and not _is_under(source.uri, unread)
         ]
-        for removals in batches(gone, self.batching.max_documents):
+        for places in batches(gone, self.batching.max_documents):
+            # Looked up anew: a commit that renews a text gives its other sources new keys.
+            known = self.writer.known_sources(places)
+            removals = [source.source_id for source in known.values()]
             self._commit(self.placer.after_removal(removals), removals, report)
 
     def _commit(self, plan: Plan, removals: Sequence[SourceId], report: IngestReport) -> None:

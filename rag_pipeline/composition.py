@@ -36,6 +36,21 @@ if TYPE_CHECKING:
 ECHO = "echo"
 
 
+def unchecked_database(settings: Settings) -> Database:
+    """The database that holds the truth, at whatever migration it is; the home is made for it.
+
+    Raises `SettingsError` for a home that can't be made, `StorageError` for a URL that is none.
+    """
+    home = settings.home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the home {home} can't be used: {error.strerror}; give another with --home"
+        ) from error
+    return Database(settings.effective_database_url)
+
+
 class Composition:
     """The parts of one pipeline."""
 
@@ -47,14 +62,7 @@ class Composition:
     @cached_property
     def database(self) -> Database:
         """The database that holds the truth, at the newest migration."""
-        home = self.settings.home
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(
-                f"the home {home} can't be used: {error.strerror}; give another with --home"
-            ) from error
-        database = Database(self.settings.effective_database_url)
+        database = unchecked_database(self.settings)
         schema.prepare(database)
         return database
 

@@ -68,14 +68,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        home = init_settings().get("home") or os.environ.get("RAG_HOME") or default_home()
-        toml = TomlConfigSettingsSource(settings_cls, Path(home) / "settings.toml")
+        toml = TomlConfigSettingsSource(settings_cls, _file(init_settings().get("home")))
         return init_settings, env_settings, toml
 
     @property
     def effective_database_url(self) -> str:
         """The URL of the database that holds the truth."""
         return self.database_url or f"sqlite:///{(self.home / 'rag.db').resolve()}"
+
+
+def _file(home: Path | str | None) -> Path:
+    """The file of settings: in the `home` that is given, else in that of the environment."""
+    return Path(home or os.environ.get("RAG_HOME") or default_home()) / "settings.toml"
 
 
 def load_settings(**given: Any) -> Settings:
@@ -90,9 +94,15 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"the setting {name!r} can't be used: {first['msg']}") from error
+        raise SettingsError(
+            f"the setting {name!r} can't be used: {first['msg']}; correct it in the environment"
+            f" or in {_file(given.get('home'))}"
+        ) from error
     except (OSError, ValueError) as error:
-        raise SettingsError(f"the settings can't be read: {error}") from error
+        raise SettingsError(
+            f"the settings can't be read: {error}; correct the environment"
+            f" or {_file(given.get('home'))}"
+        ) from error
 
 
 def _check_environment() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
@@ -43,7 +43,8 @@ def database_differences(database: Database, generation: int) -> list[str]:
         return [
             *_texts_without_source(connection, generation),
             *_sources_without_text(connection, generation),
-            *_chunks_without_document(connection, generation),
+            *_texts_without_chunk(connection, generation),
+            *_chunks_without_document(connection),
             *_chunks_unlike_their_document(connection, generation),
         ]
 
@@ -124,14 +125,23 @@ def _sources_without_text(connection: Connection, generation: int) -> Iterator[s
         yield f"source {row.source_id} ({row.uri}): its document is not live"
 
 
-def _chunks_without_document(connection: Connection, generation: int) -> Iterator[str]:
+def _texts_without_chunk(connection: Connection, generation: int) -> Iterator[str]:
+    cut = select(ChunkRow.document_id).where(holds_at(ChunkRow, generation))
+    statement = select(DocumentRow.document_id).where(
+        holds_at(DocumentRow, generation), DocumentRow.document_id.not_in(cut)
+    )
+    for key in connection.execute(statement).scalars():
+        yield f"document {key}: it has no chunk, so no search finds it"
+
+
+def _chunks_without_document(connection: Connection) -> Iterator[str]:
     statement = (
         select(ChunkRow.chunk_id)
         .join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
         .where(
             or_(
-                and_(holds_at(ChunkRow, generation), ~holds_at(DocumentRow, generation)),
                 ChunkRow.from_generation != DocumentRow.from_generation,
+                ChunkRow.to_generation.is_distinct_from(DocumentRow.to_generation),
                 ChunkRow.collection_id != DocumentRow.collection_id,
             )
         )

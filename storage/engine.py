@@ -88,13 +88,14 @@ def _engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError) as error:
+        shown = url.rpartition("@")[2]  # what stands before it may be a password
         raise StorageError(
-            f"{url!r} is no database URL; give one like sqlite:////data/rag.db"
+            f"{shown!r} is no database URL; give one like sqlite:////data/rag.db"
             " or postgresql://user@host/name"
         ) from error
     if backend not in ("sqlite", "postgresql"):
         raise StorageError(f"the database {backend!r} is not supported; use sqlite or postgresql")
-    if backend == "sqlite" and not parsed.database:
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StorageError("an SQLite database needs a file; give sqlite:////path/to/rag.db")
     try:
         engine = create_engine(parsed, **_engine_options(backend))
@@ -129,7 +130,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _storage_error(error: DBAPIError, shown_url: str) -> StorageError:
     """Say in one line what the driver said in many."""
-    reason = " ".join(str(error.orig).split())
+    reason = _reason(error)
     if error.connection_invalidated or (
         isinstance(error, OperationalError) and _UNREACHABLE.search(reason)
     ):
@@ -138,8 +139,15 @@ def _storage_error(error: DBAPIError, shown_url: str) -> StorageError:
         return StorageError(
             f"{shown_url} is not an intact database: {reason}; restore it from a backup"
         )
-    if "full" in reason or "No space left" in reason:
+    if "disk is full" in reason or "No space left" in reason:
         return StorageError(f"no space is left for {shown_url}: free some and run this again")
     if "CHECK constraint" in reason or "check constraint" in reason:
         return InvalidRecordError(f"the database refuses this record: {reason}")
     return StorageError(f"the database {shown_url} failed: {reason}")
+
+
+def _reason(error: DBAPIError) -> str:
+    """What the driver says, without the values of the row that a server quotes after it."""
+    diagnostics = getattr(error.orig, "diag", None)
+    primary = getattr(diagnostics, "message_primary", None)
+    return " ".join((primary or str(error.orig)).split())

@@ -37,7 +37,9 @@ def writer_lease(database: Database, *, wait: bool = True) -> Iterator[int]:
 
 @contextmanager
 def _file_lock(database_path: Path, *, wait: bool) -> Iterator[None]:
-    lock = FileLock(f"{database_path}.writer-lock", timeout=-1 if wait else 0, thread_local=False)
+    # A link to the database is locked where the database is.
+    path = f"{database_path.resolve()}.writer-lock"
+    lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:

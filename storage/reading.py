@@ -145,7 +145,7 @@ class CorpusReader:
                 chunk_id=ChunkId(row.chunk_id),
                 document_id=DocumentId(row.document_id),
                 text=row.text,
-                title=row.title,
+                title=_readable_title(row.title, sources[row.document_id]),
                 start=row.start_offset,
                 end=row.end_offset,
                 sources=tuple(sources[row.document_id]),
@@ -202,6 +202,11 @@ def _unlabelled_or_for(principal: Principal) -> ColumnElement[bool]:
         SourceLabelRow.label.in_(sorted(principal.labels)),
     )
     return or_(~labelled, allowed)
+
+
+def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:
+    """The title that the text is indexed with, unless only a hidden source gives it that."""
+    return indexed if any(ref.title == indexed for ref in sources) else sources[0].title
 
 
 def _sources_of(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
-from rag_pipeline.cli.output import print_json, say
+from rag_pipeline.cli.output import print_json, say, writing
 
 if TYPE_CHECKING:
     from rag_pipeline.generation.answer import Answer, AnswerStream
@@ -80,7 +80,7 @@ def _answer_all(rag: "RagPipeline", questions: Path, answers: Path, about: dict[
     from rag_pipeline.evaluation.trec import read_lines
 
     asked = read_lines(questions, ("question", "text"))
-    with answers.open("w", encoding="utf-8") as file:
+    with writing(answers) as file:
         for question_id, text in asked:
             answer = {"_id": question_id, **_as_json(rag.ask(text, **about))}
             file.write(json.dumps(answer, ensure_ascii=False) + "\n")

@@ -47,10 +47,9 @@ def check(home: Path | None, database: str | None) -> None:
 
 
 def _database(home: Path | None, database: str | None) -> "Database":
+    from rag_pipeline.composition import unchecked_database
     from rag_pipeline.settings import load_settings
-    from storage.engine import Database
 
     given = click.get_current_context().find_object(Given) or Given()
     settings = load_settings(home=home or given.home, database_url=database or given.database)
-    settings.home.mkdir(parents=True, exist_ok=True)
-    return Database(settings.effective_database_url)
+    return unchecked_database(settings)

@@ -4,8 +4,8 @@ Nothing heavy is imported here: help and history answer at once.
 """
 
 import logging
-import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,7 +21,18 @@ from rag_pipeline.cli.parse import parse
 from rag_pipeline.cli.search import search
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Program(click.Group):
+    """Commands whose errors are one line; click's own handling would hide what we have to say."""
+
+    def invoke(self, context: click.Context) -> Any:
+        with one_line_errors(debug=context.params["debug"]):
+            return super().invoke(context)
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of database and indexes.")
 @click.option("--database", metavar="URL", help="Keep the truth in this database instead.")
 @click.option("--debug", is_flag=True, help="Show errors whole, with their traceback.")
@@ -45,9 +56,7 @@ for command in (ingest, search, ask, history, doctor, parse, models, db):
 def run() -> None:
     """Run the program; 0 done, 1 failed, 2 misuse."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    debug = "--debug" in sys.argv
-    with one_line_errors(debug=debug):
-        cli()
+    cli()
 
 
 if __name__ == "__main__":

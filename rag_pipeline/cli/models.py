@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rag_pipeline.cli.context import as_json_option
+from rag_pipeline.cli.context import Given, as_json_option
 from rag_pipeline.cli.output import FAILED, print_json, say
 
 if TYPE_CHECKING:
@@ -78,4 +78,5 @@ def _store() -> "WeightStore":
     from rag_pipeline.settings import load_settings
     from rag_pipeline.weights.store import WeightStore
 
-    return WeightStore(load_settings().cache_dir)
+    given = click.get_current_context().find_object(Given) or Given()
+    return WeightStore(load_settings(home=given.home).cache_dir)

@@ -1,10 +1,12 @@
 """How commands speak: results on stdout, everything else on stderr, errors in one line."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -27,6 +29,17 @@ def say(message: str) -> None:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """The file at `path`, emptied, to write UTF-8 to; one clear line where that can't be done."""
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), hint=f"{error.strerror}; name another file") from error
+    with file:
+        yield file
+
+
+@contextmanager
 def one_line_errors(*, debug: bool) -> Iterator[None]:
     """Turn exceptions into one clear line and exit status 1; with `debug`, show them whole."""
     try:
@@ -39,7 +52,7 @@ def one_line_errors(*, debug: bool) -> Iterator[None]:
         _fail("stopped; what was committed is kept, and running it again goes on from there")
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; Python must not flush to it again.
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(FAILED) from None
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise

@@ -45,11 +45,17 @@ def parse(path: Path, as_json: bool) -> None:
 
 def _parsed(path: Path) -> Iterator[Any]:
     """Each document of `path` as a dict, or the reason why it is none."""
+    from ingest.errors import PathError
     from ingest.load import load
     from ingest.parse.registry import parse_or_refuse
     from ingest.records import Refusal
 
-    for raw in load([path]):
+    try:
+        loaded = load([path])
+    except PathError as error:
+        yield Refusal(source=str(path), reason=str(error), outcome="refused")
+        return
+    for raw in loaded:
         parsed = raw if isinstance(raw, Refusal) else parse_or_refuse(raw)
         if isinstance(raw, Refusal) or isinstance(parsed, Refusal):
             yield parsed

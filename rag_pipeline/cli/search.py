@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
-from rag_pipeline.cli.output import print_json, say
+from rag_pipeline.cli.output import print_json, say, writing
 from rag_pipeline.defaults import Mode, Origins
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _write_run(
     results = rag.search_documents(
         [text for _, text in questions], limit=limit, mode=mode, collection=collection
     )
-    with run_file.open("w", encoding="utf-8") as file:
+    with writing(run_file) as file:
         for (query_id, _), result in zip(questions, results, strict=True):
             file.writelines(run_lines(query_id, result.hits, limit=limit, tag=f"rag-{mode}"))
     say(f"{len(questions)} queries answered into {run_file}")

@@ -24,7 +24,7 @@ def read_lines(path: Path, keys: tuple[str, ...]) -> list[tuple[str, str]]:
 def _question(path: Path, at: int, line: str, keys: tuple[str, ...]) -> tuple[str, str]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise QueryError(f"{path}:{at} is not JSON: {error}") from error
     if not isinstance(record, dict) or "_id" not in record:
         raise QueryError(f"{path}:{at} is no object with an _id")
@@ -40,8 +40,13 @@ def run_lines(query_id: str, hits: Sequence[Hit], *, limit: int, tag: str) -> It
     best: dict[str, float] = {}
     for hit in hits:
         for ref in hit.chunk.sources:
-            best.setdefault("_".join(ref.external_id.split()), hit.score)
+            best.setdefault(_column(ref.external_id), hit.score)
     previous = float("inf")
     for rank, (external_id, score) in enumerate(list(best.items())[:limit], start=1):
         previous = min(score, previous - 1e-9)
-        yield f"{query_id} Q0 {external_id} {rank} {previous:.9f} {tag}\n"
+        yield f"{_column(query_id)} Q0 {external_id} {rank} {previous:.9f} {tag}\n"
+
+
+def _column(identifier: str) -> str:
+    """As it can stand between two blanks."""
+    return "_".join(identifier.split()) or "_"

@@ -1,6 +1,7 @@
 """Merges what vector search and keyword search found into one ranking. Pure functions."""
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 
 from storage.records import ChunkId, Scored
 
@@ -11,11 +12,12 @@ def fuse_by_rank(rankings: Sequence[Sequence[Scored]], *, k: int = RRF_K) -> lis
     """Reciprocal rank fusion: the sum of 1 / (k + rank) over the rankings that have a chunk
     (Cormack, Clarke and Büttcher, SIGIR 2009). Best first; ties go to the lower key.
     """
-    fused: dict[ChunkId, float] = {}
+    parts: dict[ChunkId, list[float]] = {}
     for ranking in rankings:
         for rank, found in enumerate(ranking, start=1):
-            fused[found.chunk_id] = fused.get(found.chunk_id, 0.0) + 1 / (k + rank)
-    return ranked(fused)
+            parts.setdefault(found.chunk_id, []).append(1 / (k + rank))
+    # fsum is exact: the order of the rankings can't break a tie.
+    return ranked({chunk_id: fsum(summands) for chunk_id, summands in parts.items()})
 
 
 def fuse_by_score(

@@ -1,0 +1,49 @@
+"""Search as LangChain knows it: a retriever over a pipeline."""
+
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+
+from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
+from rag_pipeline.pipeline import RagPipeline
+from storage.records import Hit
+
+
+class RagRetriever(BaseRetriever):
+    """The chunks of a pipeline's documents that fit a query best, best first.
+
+    What the pipeline's principal may not read is never found. Raises what `RagPipeline.search`
+    raises.
+    """
+
+    pipeline: RagPipeline
+    k: int = 10
+    """How many chunks, at most; `invoke(query, k=3)` says it for one call."""
+    collection: str = DEFAULT_COLLECTION
+    mode: Mode = "hybrid"
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
+        limit = self.k if k is None else k
+        result = self.pipeline.search(
+            query, limit=limit, mode=self.mode, collection=self.collection
+        )
+        return [_document(hit) for hit in result.hits]
+
+
+def _document(hit: Hit) -> Document:
+    """A chunk under its first source; what we say of it stands before what the source says."""
+    first = hit.chunk.sources[0]
+    metadata: dict[str, Any] = {
+        **first.metadata,
+        "source": first.source,
+        "external_id": first.external_id,
+        "title": first.title,
+        "start": hit.chunk.start,
+        "end": hit.chunk.end,
+        "score": hit.score,
+    }
+    return Document(id=str(hit.chunk.chunk_id), page_content=hit.chunk.text, metadata=metadata)

@@ -1,0 +1,119 @@
+"""The LangChain retriever: its makers' own tests, and what they can't know."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.runnables import RunnableLambda
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+from support.pipelines import word_pipeline
+
+from rag_pipeline.errors import QueryError
+from rag_pipeline.integrations.langchain import RagRetriever
+from rag_pipeline.pipeline import RagPipeline
+from storage.errors import NotFoundError
+from storage.records import Principal
+
+TEXTS = {
+    "a": "The harbour light is red and stands on the northern pier.",
+    "b": "The harbour bell is rung in fog by the keeper of the light.",
+    "c": "The harbour crane lifts granite blocks for the light.",
+    "d": "Ärger im Hafen 港口 🚢: the harbour light is dark tonight.",
+}
+
+
+def write_corpus(folder: Path) -> Path:
+    path = folder / "corpus.jsonl"
+    lines = [
+        {"_id": key, "title": f"Title {key}", "text": text, "metadata": {"year": 1811, "start": -1}}
+        for key, text in TEXTS.items()
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RagPipeline]:
+    folder = tmp_path_factory.mktemp("langchain")
+    with word_pipeline(folder / "home") as rag:
+        rag.ingest(write_corpus(folder))
+        yield rag
+
+
+@pytest.mark.anyio
+class TestAsItsMakersTestIt(RetrieversIntegrationTests):
+    @pytest.fixture(scope="class")
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    @pytest.fixture(autouse=True)
+    def over(self, pipeline: RagPipeline) -> None:
+        self._pipeline = pipeline
+
+    @property
+    def retriever_constructor(self) -> type[RagRetriever]:
+        return RagRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"pipeline": self._pipeline, "k": 2}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "harbour light"
+
+
+def test_a_document_says_where_its_text_stands(pipeline: RagPipeline) -> None:
+    retriever = RagRetriever(pipeline=pipeline, k=1, mode="keyword")
+    (found,) = retriever.invoke("港口 harbour dark tonight")
+    (hit,) = pipeline.search("港口 harbour dark tonight", limit=1, mode="keyword").hits
+    assert found.page_content == TEXTS["d"][found.metadata["start"] : found.metadata["end"]]
+    assert found.id == str(hit.chunk.chunk_id)
+    assert found.metadata == {
+        "year": 1811,
+        "source": hit.chunk.sources[0].source,
+        "external_id": "d",
+        "title": "Title d",
+        "start": 0,
+        "end": len(TEXTS["d"]),
+        "score": hit.score,
+    }
+
+
+def test_documents_come_best_first_and_as_the_mode_ranks_them(pipeline: RagPipeline) -> None:
+    for mode in ("hybrid", "vector", "keyword"):
+        found = RagRetriever(pipeline=pipeline, mode=mode).invoke("granite crane")
+        expected = pipeline.search("granite crane", mode=mode).hits
+        assert [d.id for d in found] == [str(hit.chunk.chunk_id) for hit in expected]
+        assert found[0].metadata["external_id"] == "c"
+
+
+def test_it_takes_its_place_in_a_chain(pipeline: RagPipeline) -> None:
+    def ids(documents: list[Document]) -> list[str]:
+        return [document.metadata["external_id"] for document in documents]
+
+    chain = RagRetriever(pipeline=pipeline, k=1) | RunnableLambda(ids)
+    assert chain.invoke("granite crane") == ["c"]
+    assert chain.batch(["granite crane", "bell rung in fog"]) == [["c"], ["b"]]
+
+
+def test_what_a_search_refuses_reaches_the_caller(pipeline: RagPipeline) -> None:
+    with pytest.raises(QueryError):
+        RagRetriever(pipeline=pipeline).invoke("")
+    with pytest.raises(QueryError):
+        RagRetriever(pipeline=pipeline).invoke("harbour", k=0)
+    with pytest.raises(NotFoundError):
+        RagRetriever(pipeline=pipeline, collection="other").invoke("harbour")
+
+
+def test_a_retriever_finds_only_what_its_principal_may_read(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path)
+    with word_pipeline(tmp_path / "home") as owner:
+        owner.ingest(corpus, read_labels=frozenset({"port"}))
+        assert RagRetriever(pipeline=owner).invoke("harbour light")
+    stranger = Principal(name="eve", labels=frozenset({"sea"}))
+    with word_pipeline(tmp_path / "home", principal=stranger) as rag:
+        assert RagRetriever(pipeline=rag).invoke("harbour light") == []
