@@ -1,6 +1,6 @@
 """The whole job on a small corpus: ingest, ingest again, ask, and look at what is on record.
 
-    python examples/demo.py [--home DIR]
+python examples/demo.py [--home DIR]
 """
 
 import argparse

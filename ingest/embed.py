@@ -105,7 +105,7 @@ class SentenceTransformerEmbedder:
                 forward(batches[0])
             else:
                 list(self._pool.map(forward, batches))
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise EmbeddingError(f"the embedder {self.space.model!r} failed: {error}") from error
         return vectors
 

@@ -153,12 +153,12 @@ class Ingestion:
     def _prune(self, paths: Sequence[Path], report: IngestReport, seen: Set[str]) -> None:
         """Remove the sources under `paths` that were not found there any more.
 
-        What is there and could not be read keeps the version that is stored: a refused folder
-        speaks for all below it, and a refused line (`uri:LINE`) for its whole file, for it may be
-        any of the file's records.
+        What is there and could not be read keeps the version that is stored; what has nothing in
+        it any more does not. A refused folder speaks for all below it, and a refused line
+        (`uri:LINE`) for its whole file, for it may be any of the file's records.
         """
         roots = [path.resolve().as_posix() for path in paths]
-        refused = [refusal.source for refusal in report.failures]
+        refused = [failure.source for failure in report.failures if failure.outcome == "refused"]
         unread = [*refused, *(source.rpartition(":")[0] for source in refused)]
         gone = [
             (source.uri, source.external_id)

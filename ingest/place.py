@@ -1,14 +1,15 @@
 """Finds each text its place: exact dedup, then cutting and embedding of what is new.
 
 A text is stored once in a collection however many sources have it, under one of their titles: the
-title is part of what is embedded. When no source of a text gives it that title any more, or the
-chunker or embedder has changed, the text is cut and embedded again and supersedes its old version;
-chunks that come out the same keep their vectors.
+title is part of what is embedded and indexed, so it is one that everybody may know who may read
+the text. When that title is none of its sources' any more, or the chunker or embedder has changed,
+the text is cut and embedded again and supersedes its old version; chunks that come out the same
+keep their vectors.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import astuple, dataclass
 
 from ingest.chunk import CHUNKER_VERSION, Span, chunk_spans
@@ -22,8 +23,10 @@ from storage.records import (
     NewChunk,
     NewDocument,
     NewSource,
+    Origin,
     Placement,
     SourceId,
+    Titling,
     Vectors,
 )
 
@@ -82,9 +85,9 @@ class Placer:
         contents = [_sha256(item.text) for item in found]
         stored = self.writer.documents_with(contents)
         replaced = [item.stored for item in found if item.stored is not None]
-        gained: dict[str, list[str]] = {}
+        gained: dict[str, list[Titling]] = {}
         for item, content in zip(found, contents, strict=True):
-            gained.setdefault(content, []).append(item.source.title)
+            gained.setdefault(content, []).append(_titling(item.source))
         shrunk = self.writer.documents(sorted({source.document_id for source in replaced}))
         drafts = self._drafts(
             {**{d.content_sha256: d for d in shrunk.values()}, **stored},
@@ -93,7 +96,8 @@ class Placer:
         )
         for item, content in zip(found, contents, strict=True):
             if content not in stored and content not in drafts:
-                drafts[content] = _Draft(content, item.text, item.source.title, None)
+                title = _choose(item.source.title, open_titles(gained[content]))
+                drafts[content] = _Draft(content, item.text, title, None)
         documents, embedded = self._embedded(list(drafts.values()))
         placements = tuple(
             Placement(
@@ -123,22 +127,22 @@ class Placer:
     def _drafts(
         self,
         stored: Mapping[str, KnownDocument],
-        gained: Mapping[str, Sequence[str]],
+        gained: Mapping[str, Sequence[Titling]],
         leaving: Sequence[SourceId],
     ) -> dict[str, _Draft]:
         """The stored texts that need a new version, by content.
 
         `gained` are the titles that this batch gives them, `leaving` the sources that it closes.
         """
-        kept = self.writer.titles_of([d.document_id for d in stored.values()], without=leaving)
+        kept = self.writer.titlings_of([d.document_id for d in stored.values()], without=leaving)
         drafts: dict[str, _Draft] = {}
         for content, document in stored.items():
-            titles = {*kept[document.document_id], *gained.get(content, ())}
+            titles = open_titles([*kept[document.document_id], *gained.get(content, ())])
             is_titled = document.title in titles
             is_outdated = content in gained and document.fingerprint != self.fingerprint
             if not titles or (is_titled and not is_outdated):
                 continue
-            title = document.title if is_titled else min(titles)
+            title = _choose(document.title, titles)
             drafts[content] = _Draft(content, document.text, title, document.document_id)
         return drafts
 
@@ -195,6 +199,27 @@ class Placer:
         embedded = self.embedder.embed([text_of[key] for key in missing])
         known.update(zip(missing, embedded, strict=True))
         return known, len(missing)
+
+
+def open_titles(titlings: Sequence[Titling]) -> frozenset[str]:
+    """The titles that whoever may read the text may know; empty if no source has the text.
+
+    Those of real sources without labels; if there are none, all, as long as all sources are for
+    the same readers; else no title at all, for a word of it could be searched for.
+    """
+    public = {t.title for t in titlings if t.origin is Origin.REAL and not t.read_labels}
+    if public:
+        return frozenset(public)
+    audiences = {(t.origin, t.read_labels) for t in titlings}
+    return frozenset({t.title for t in titlings} if len(audiences) <= 1 else {""})
+
+
+def _choose(wanted: str, titles: Set[str]) -> str:
+    return wanted if wanted in titles else min(titles)
+
+
+def _titling(source: NewSource) -> Titling:
+    return Titling(source.title, source.origin, source.read_labels)
 
 
 def _count_duplicates(

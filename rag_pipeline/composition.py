@@ -48,7 +48,9 @@ def unchecked_database(settings: Settings) -> Database:
         raise SettingsError(
             f"the home {home} can't be used: {error.strerror}; give another with --home"
         ) from error
-    return Database(settings.effective_database_url)
+    if settings.database_url is None:
+        return Database.in_file(home.resolve() / "rag.db")
+    return Database(settings.database_url)
 
 
 class Composition:

@@ -66,7 +66,7 @@ def _compare(
     vectors, keywords = parts.followers(collection)
     for follower in (vectors, keywords):
         if repair:
-            follower.index.reset()
+            follower.rebuild()
         follower.catch_up()
     indexed.vectors += vectors.index.keys().size
     indexed.keywords += keywords.index.keys().size

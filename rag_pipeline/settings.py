@@ -40,7 +40,11 @@ class Settings(BaseSettings):
     """How one pipeline is set up."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
     )
 
     home: Path = Field(default_factory=default_home)
@@ -70,11 +74,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, _file(init_settings().get("home")))
         return init_settings, env_settings, toml
-
-    @property
-    def effective_database_url(self) -> str:
-        """The URL of the database that holds the truth."""
-        return self.database_url or f"sqlite:///{(self.home / 'rag.db').resolve()}"
 
 
 def _file(home: Path | str | None) -> Path:

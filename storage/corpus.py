@@ -17,7 +17,14 @@ from storage.bulk import rows_where
 from storage.clock import now
 from storage.engine import Database
 from storage.generation import Generation
-from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, RunRow, SourceRow
+from storage.models.corpus import (
+    ChunkRow,
+    CorpusStateRow,
+    DocumentRow,
+    RunRow,
+    SourceLabelRow,
+    SourceRow,
+)
 from storage.places import place_sha256
 from storage.records import (
     VECTOR_DTYPE,
@@ -27,9 +34,11 @@ from storage.records import (
     KnownDocument,
     KnownSource,
     NewDocument,
+    Origin,
     Placement,
     RunId,
     SourceId,
+    Titling,
     Vectors,
 )
 
@@ -106,20 +115,29 @@ class CorpusWriter:
             rows = rows_where(connection, statement, SourceRow.source_id, sources)
             return sorted({DocumentId(row.document_id) for row in rows})
 
-    def titles_of(
+    def titlings_of(
         self, documents: Sequence[DocumentId], *, without: Sequence[SourceId]
-    ) -> dict[DocumentId, set[str]]:
+    ) -> dict[DocumentId, list[Titling]]:
         """The titles that the live sources of `documents` give them, leaving out `without`."""
         leaving = frozenset(without)
-        statement = select(SourceRow.document_id, SourceRow.source_id, SourceRow.title).where(
-            SourceRow.to_generation.is_(None)
-        )
-        titles: dict[DocumentId, set[str]] = {document: set() for document in documents}
+        statement = select(
+            SourceRow.document_id, SourceRow.source_id, SourceRow.title, SourceRow.origin
+        ).where(SourceRow.to_generation.is_(None))
+        labelled = select(SourceLabelRow.source_id, SourceLabelRow.label)
+        titlings: dict[DocumentId, list[Titling]] = {document: [] for document in documents}
         with self.database.read() as connection:
-            for row in rows_where(connection, statement, SourceRow.document_id, documents):
-                if row.source_id not in leaving:
-                    titles[row.document_id].add(row.title)
-        return titles
+            rows = [
+                row
+                for row in rows_where(connection, statement, SourceRow.document_id, documents)
+                if row.source_id not in leaving
+            ]
+            labels: dict[int, set[str]] = {row.source_id: set() for row in rows}
+            for at in rows_where(connection, labelled, SourceLabelRow.source_id, [*labels]):
+                labels[at.source_id].add(at.label)
+        for row in rows:
+            readers = frozenset(labels[row.source_id])
+            titlings[row.document_id].append(Titling(row.title, Origin(row.origin), readers))
+        return titlings
 
     def cached_vectors(self, embedded: Sequence[str]) -> Mapping[str, Vectors]:
         """Vectors that were computed before, by the hash of what was embedded, in this space."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
@@ -27,10 +27,15 @@ _UNREACHABLE = re.compile(
 class Database:
     """Transactions on the database that holds the truth."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         """Raise `StorageError` where `url` can't name a database. Nothing is opened yet."""
         self.engine = _engine(url)
         self.shown_url = self.engine.url.render_as_string(hide_password=True)
+
+    @classmethod
+    def in_file(cls, path: Path) -> "Database":
+        """An SQLite database in a file, whatever characters its path has."""
+        return cls(URL.create("sqlite", database=str(path)))
 
     @property
     def is_sqlite(self) -> bool:
@@ -81,14 +86,14 @@ class Database:
             raise _storage_error(error, self.shown_url) from error
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError) as error:
-        shown = url.rpartition("@")[2]  # what stands before it may be a password
+        shown = str(url).rpartition("@")[2]  # what stands before it may be a password
         raise StorageError(
             f"{shown!r} is no database URL; give one like sqlite:////data/rag.db"
             " or postgresql://user@host/name"

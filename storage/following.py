@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
+from storage.errors import StorageError
 from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, GenerationRow
 from storage.ports import DerivedIndex
 from storage.reading import holds_at, served_position
@@ -52,6 +53,12 @@ class Follower(Generic[Index_co]):
         if self.index.applied == position:
             return position
         with self._lock:
+            return self._catch_up()
+
+    def rebuild(self) -> Position:
+        """Fill the index anew from the database."""
+        with self._lock:
+            self.index.reset()
             return self._catch_up()
 
     def _catch_up(self) -> Position:
@@ -100,7 +107,15 @@ class Follower(Generic[Index_co]):
 
 
 def as_vectors(stored: list[bytes], dimension: int) -> Vectors:
-    """Stored vectors as one float32 array (len(stored), dimension)."""
+    """Stored vectors as one float32 array (len(stored), dimension).
+
+    Raises `StorageError` for a vector of another size.
+    """
+    if any(len(vector) != dimension * VECTOR_DTYPE.itemsize for vector in stored):
+        raise StorageError(
+            f"a stored vector is damaged: it has not {dimension} numbers; restore a backup of the"
+            " database, or ingest its document into a new one"
+        )
     flat = np.frombuffer(b"".join(stored), VECTOR_DTYPE)
     return flat.reshape(len(stored), dimension).astype(np.float32, copy=False)
 

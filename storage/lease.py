@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import text, update
 
 from storage.engine import Database
-from storage.errors import LeaseBusyError
+from storage.errors import LeaseBusyError, StorageError
 from storage.models.corpus import CorpusStateRow
 
 _ADVISORY_KEY = 7_220_115
@@ -44,6 +44,8 @@ def _file_lock(database_path: Path, *, wait: bool) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise LeaseBusyError(_BUSY) from error
+    except OSError as error:
+        raise StorageError(f"{path} can't be locked for writing: {error.strerror}") from error
     try:
         yield
     finally:

@@ -154,6 +154,15 @@ class KnownDocument:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Titling:
+    """A title that a source gives its text, and who may know of it."""
+
+    title: str
+    origin: Origin
+    read_labels: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """One source and the text that it now has: one that is stored already, or a new one.

@@ -82,9 +82,7 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(library: Any, tmp_path:
     for arguments in (("parse", long), ("models", "list"), ("history", "list", "--json")):
         reading, writing = os.pipe()
         os.close(reading)
-        process = library.rag.started(
-            "--home", library.rag.home, *arguments, stdout=writing
-        )
+        process = library.rag.started("--home", library.rag.home, *arguments, stdout=writing)
         os.close(writing)
         _, said = process.communicate()
         assert (process.returncode, said) == (1, "")

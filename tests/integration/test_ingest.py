@@ -337,6 +337,50 @@ def test_synthetic_documents_are_found_only_when_asked_for(rag: RagPipeline, doc
     assert found(rag, "rain", origins="both") == {"real.txt", "made.txt"}
 
 
+def test_a_title_that_not_every_reader_may_know_is_no_search_word_for_them(
+    rag: RagPipeline, tmp_path: Path, docs: Path, database_url: str
+) -> None:
+    """The text is shared; the title that only the board may see must not lead others to it."""
+    secret = write_jsonl(docs / "s.jsonl", {"_id": "s", "title": "Merger", "text": "It swims."})
+    public = write_jsonl(docs / "p.jsonl", {"_id": "p", "title": "Penguin", "text": "It swims."})
+    made = write_jsonl(docs / "m.jsonl", {"_id": "m", "title": "Made-up", "text": "It swims."})
+    rag.ingest(made, generator_id="vae-3")
+    rag.ingest(secret, read_labels=frozenset({"board"}))
+    guest = Principal(name="guest")
+    board = Principal(name="eve", labels=frozenset({"board"}))
+
+    def found_by(principal: Principal, query: str) -> set[str]:
+        with word_pipeline(tmp_path / "kb3", database=database_url, principal=principal) as hers:
+            return found(hers, query, mode="keyword")
+
+    assert found_by(guest, "merger swims") == set()
+    assert found_by(board, "made-up") == set()
+    assert found_by(board, "swims") == {"s"}
+    rag.ingest(public)
+    assert found_by(guest, "merger") == set()
+    assert found_by(guest, "penguin") == {"p"}
+    assert healthy(rag)
+
+
+def test_an_emptied_file_leaves_when_it_is_pruned(rag: RagPipeline, docs: Path) -> None:
+    (docs / "a.txt").write_text("Some text.")
+    rag.ingest(docs)
+    (docs / "a.txt").write_text("")
+    assert counts(rag.ingest(docs)) == {"skipped": 1}
+    assert found(rag, "text") == {"a.txt"}
+    assert counts(rag.ingest(docs, prune=True)) == {"skipped": 1, "deleted": 1}
+    assert found(rag, "text") == set()
+
+
+@pytest.mark.parametrize("name", ["what?", "100%20", "a b#c&d", "ключ 🔑"])
+def test_a_home_may_have_any_name(tmp_path: Path, docs: Path, name: str) -> None:
+    (docs / "a.txt").write_text("Some text.")
+    with word_pipeline(tmp_path / name) as rag:
+        rag.ingest(docs)
+        assert found(rag, "text") == {"a.txt"}
+    assert (tmp_path / name / "rag.db").is_file()
+
+
 def test_labels_decide_who_finds_what_and_can_change(
     rag: RagPipeline, tmp_path: Path, docs: Path, database_url: str, embedder: WordEmbedder
 ) -> None:

@@ -21,7 +21,7 @@ def write(home: Path, content: str) -> None:
 def test_the_home_is_found_in_the_environment_and_holds_the_database(home: Path) -> None:
     settings = load_settings()
     assert settings.home == home
-    assert settings.effective_database_url == f"sqlite:///{home.resolve() / 'rag.db'}"
+    assert settings.database_url is None
 
 
 def test_what_is_passed_wins_over_the_environment_and_that_over_the_file(
