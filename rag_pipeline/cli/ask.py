@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
+from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say, writing
 
 if TYPE_CHECKING:
@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 @click.option("--stream", is_flag=True, help="Show the unchecked draft while it is written.")
 @click.option(
     "--questions",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     help="JSONL of {_id, question or text}: answer them all into --answers.",
 )
-@click.option(
-    "--answers", type=click.Path(path_type=Path), help="Write one JSON answer a line, with _id."
-)
+@click.option("--answers", type=ANY_PATH, help="Write one JSON answer a line, with _id.")
 @in_collection
 @as_json_option
 @at_home

@@ -12,6 +12,9 @@ from rag_pipeline.defaults import DEFAULT_COLLECTION
 if TYPE_CHECKING:
     from rag_pipeline.pipeline import RagPipeline
 
+ANY_PATH: click.Path = click.Path(path_type=Path, readable=False)
+"""A path that click doesn't open: what can't be read is said where it is read, in one line."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -28,9 +31,7 @@ def at_home(command: Command) -> Command:
     """Let a command take --home and --database too, before those given to `rag` itself."""
     for option in (
         click.option("--database", metavar="URL", help="Keep the truth in this database instead."),
-        click.option(
-            "--home", type=click.Path(path_type=Path), help="Folder of database and indexes."
-        ),
+        click.option("--home", type=ANY_PATH, help="Folder of database and indexes."),
     ):
         command = option(command)
     return command

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
+from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import FAILED, print_json, say
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _SHOWN_FAILURES = 20
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=ANY_PATH)
 @in_collection
 @click.option("--prune", is_flag=True, help="Remove what was under PATHS before and is gone now.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any document was refused.")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rag_pipeline.cli.ask import ask
-from rag_pipeline.cli.context import Given
+from rag_pipeline.cli.context import ANY_PATH, Given
 from rag_pipeline.cli.db import db
 from rag_pipeline.cli.doctor import doctor
 from rag_pipeline.cli.history import history
@@ -33,7 +33,7 @@ class Program(click.Group):
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--home", type=click.Path(path_type=Path), help="Folder of database and indexes.")
+@click.option("--home", type=ANY_PATH, help="Folder of database and indexes.")
 @click.option("--database", metavar="URL", help="Keep the truth in this database instead.")
 @click.option("--debug", is_flag=True, help="Show errors whole, with their traceback.")
 @click.version_option(package_name="rag-pipeline-service", message="rag %(version)s")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from rag_pipeline.cli.context import as_json_option
+from rag_pipeline.cli.context import ANY_PATH, as_json_option
 from rag_pipeline.cli.output import print_json, say
 
 _REFUSED = 3
@@ -14,7 +14,7 @@ _SKIPPED = 4
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=ANY_PATH)
 @as_json_option
 def parse(path: Path, as_json: bool) -> None:
     """Print the text of PATH as ingestion would see it.

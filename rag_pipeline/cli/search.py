@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag_pipeline.cli.context import as_json_option, at_home, in_collection, opened
+from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say, writing
 from rag_pipeline.defaults import Mode, Origins
 
@@ -36,12 +36,10 @@ _SHOWN_CHARACTERS = 200
 )
 @click.option(
     "--queries",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     help="JSONL of {_id, text}: answer them all into --run-file.",
 )
-@click.option(
-    "--run-file", type=click.Path(path_type=Path), help="Write a TREC run; -k counts documents."
-)
+@click.option("--run-file", type=ANY_PATH, help="Write a TREC run; -k counts documents.")
 @in_collection
 @as_json_option
 @at_home

@@ -18,11 +18,12 @@ def test_a_path_that_is_not_there_stops_the_run_before_it_begins(
     assert_one_line_error(result, str(tmp_path / "nope"), "no such file")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_what_permissions_forbid_is_named(rag: Program, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("not for you")
     secret.chmod(0)
+    if os.access(secret, os.R_OK):
+        pytest.skip("this account may read and write everything")
     assert_one_line_error(rag("ingest", secret), "secret.txt", "permission")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
