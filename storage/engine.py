@@ -6,22 +6,51 @@ wait for the lock later, and would fail with "database is locked" instead.
 """
 
 import re
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
 
 SQLITE_BUSY_TIMEOUT_S = 60
-_UNREACHABLE = re.compile(
-    r"connection|could not (connect|translate)|server closed|shutting down|starting up"
-    r"|terminating|unable to open",
-    re.IGNORECASE,
+_SWITCH_PAUSE_S = 0.02
+_WHAT_DRIVERS_SAY: tuple[tuple[str, type[StorageError], str], ...] = (
+    (
+        r"unable to open",
+        DatabaseUnreachableError,
+        "the database {url} can't be reached: {reason}; check that its folder exists and that you"
+        " may read and write there",
+    ),
+    (
+        r"connection|could not (?:connect|translate)|server closed|shutting down|starting up"
+        r"|terminating",
+        DatabaseUnreachableError,
+        "the database {url} can't be reached: {reason}",
+    ),
+    (
+        r"readonly|read-only",
+        StorageError,
+        "the database {url} can't be written: {reason}; give your account the right to",
+    ),
+    (
+        r"not a database|malformed",
+        StorageError,
+        "{url} is not an intact database: {reason}; restore it from a backup",
+    ),
+    (
+        r"disk is full|No space left",
+        StorageError,
+        "no space is left for {url}: free some and run this again",
+    ),
+    (r"check constraint", InvalidRecordError, "the database refuses this record: {reason}"),
 )
+"""Patterns, in this order, and what to say of a message that one is found in."""
 
 
 class Database:
@@ -124,8 +153,24 @@ def _engine_options(backend: str) -> dict[str, Any]:
 def _set_up_sqlite(dbapi_connection: Any, _record: object) -> None:
     # The driver's own transaction handling starts them too late to choose their kind.
     dbapi_connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _switch_to_wal(dbapi_connection)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _switch_to_wal(dbapi_connection: Any) -> None:
+    """Turn on the write-ahead log. The switch, done once in a file's life, fails at once while
+    another process opens the same new file: SQLite's own time-out does not wait for it."""
+    deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_S
+    while True:
+        try:
+            dbapi_connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_SWITCH_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -134,20 +179,13 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _storage_error(error: DBAPIError, shown_url: str) -> StorageError:
-    """Say in one line what the driver said in many."""
+    """Say in one line what the driver said in many, and what can be done."""
     reason = _reason(error)
-    if error.connection_invalidated or (
-        isinstance(error, OperationalError) and _UNREACHABLE.search(reason)
-    ):
+    if error.connection_invalidated:
         return DatabaseUnreachableError(f"the database {shown_url} can't be reached: {reason}")
-    if "not a database" in reason or "malformed" in reason:
-        return StorageError(
-            f"{shown_url} is not an intact database: {reason}; restore it from a backup"
-        )
-    if "disk is full" in reason or "No space left" in reason:
-        return StorageError(f"no space is left for {shown_url}: free some and run this again")
-    if "CHECK constraint" in reason or "check constraint" in reason:
-        return InvalidRecordError(f"the database refuses this record: {reason}")
+    for pattern, kind, message in _WHAT_DRIVERS_SAY:
+        if re.search(pattern, reason, re.IGNORECASE):
+            return kind(message.format(url=shown_url, reason=reason))
     return StorageError(f"the database {shown_url} failed: {reason}")
 
 

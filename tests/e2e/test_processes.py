@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.cli import Program, finished
 
 from rag_pipeline.pipeline import RagPipeline
@@ -86,14 +84,3 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(library: Any, tmp_path:
         os.close(writing)
         _, said = process.communicate()
         assert (process.returncode, said) == (1, "")
-
-
-def test_a_stopped_search_says_so_in_one_line(library: Any) -> None:
-    searching = library.rag.started("--home", library.rag.home, "search", "bees")
-    with pytest.raises(subprocess.TimeoutExpired):
-        searching.wait(1.5)
-    searching.send_signal(signal.SIGINT)
-    ended = finished(searching)
-    assert (ended.status, ended.out) == (1, "")
-    assert STOPPED in ended.err
-    assert "Traceback" not in ended.err

@@ -42,8 +42,8 @@ def test_preparing_twice_changes_nothing(database: Database) -> None:
 
 
 def test_many_that_open_a_new_database_at_once_all_succeed(empty_database_url: str) -> None:
-    databases = [Database(empty_database_url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
+    databases = [Database(empty_database_url) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
         list(pool.map(schema.prepare, databases))
     with databases[0].read() as connection:
         assert connection.execute(text("SELECT count(*) FROM corpus_state")).scalar() == 1
