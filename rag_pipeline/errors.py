@@ -3,7 +3,6 @@
 RagError
 ├── SettingsError             a setting is unknown, contradictory or out of range
 ├── QueryError                a question or a limit that can't be searched for
-├── AnswerError               a question could not be answered
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish
     ├── WeightsMissingError   the weights of a model are not on this machine  (weights/errors.py)
@@ -26,10 +25,6 @@ class SettingsError(RagError):
 
 class QueryError(RagError):
     """A question is empty or too long, or a limit is out of range."""
-
-
-class AnswerError(RagError):
-    """A question could not be answered."""
 
 
 class ModelError(RagError):

@@ -22,7 +22,7 @@ from rag_pipeline.generation.extraction import (
     nearest,
     quoted,
 )
-from rag_pipeline.generation.grounding import Grounding, ground
+from rag_pipeline.generation.grounding import Grounding, ground, verify
 from rag_pipeline.generation.language_model import Completion, LanguageModel, Sampling
 from rag_pipeline.generation.prompt import SYSTEM, TEMPLATE_SHA256, begun, user_turn
 from rag_pipeline.generation.settings import GenerationSettings
@@ -283,7 +283,7 @@ def _standing(grounding: Grounding, texts: Mapping[DocumentId, str]) -> _Checked
     length = 0
     for sentence in grounding.sentences:
         citation = sentence.citation
-        if citation is None or not _is_verbatim(citation, texts):
+        if citation is None or not verify(citation, texts.get(citation.document_id, ""), 0):
             continue
         text = grounding.answer[sentence.start : sentence.end]
         start = length + 1 if kept else 0
@@ -298,10 +298,6 @@ def _standing(grounding: Grounding, texts: Mapping[DocumentId, str]) -> _Checked
         state="grounded" if is_whole else "partial",
         citations=tuple(citations),
     )
-
-
-def _is_verbatim(citation: Citation, texts: Mapping[DocumentId, str]) -> bool:
-    return texts.get(citation.document_id, "")[citation.start : citation.end] == citation.quote
 
 
 def _no_evidence() -> _Checked:

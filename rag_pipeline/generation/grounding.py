@@ -7,7 +7,7 @@ denies. What two documents say together supports nothing. In doubt a sentence is
 for a true sentence that goes uncited costs less than a false one with a citation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from rag_pipeline.generation.wording import (
     without_markup,
     yes_or_no,
 )
-from storage.records import AnswerState, ChunkId, Citation, StoredChunk
+from storage.records import AnswerState, Citation, StoredChunk
 
 Standing = Literal["supported", "unsupported", "refusal", "filler"]
 
@@ -76,32 +76,11 @@ def state_of(standings: Sequence[Standing]) -> AnswerState:
     return "grounded" if claims == {"supported"} else "partial"
 
 
-def verify(citation: Citation, chunk_text: str, chunk_start: int) -> bool:
-    """Whether the quote stands verbatim where the citation says, inside this chunk."""
-    start, end = citation.start - chunk_start, citation.end - chunk_start
-    return 0 <= start < end <= len(chunk_text) and chunk_text[start:end] == citation.quote
-
-
-def recheck(grounding: Grounding, stored: Mapping[ChunkId, StoredChunk]) -> Grounding:
-    """The same without the citations that `stored`, read afresh, does not bear out."""
-    return Grounding(
-        answer=grounding.answer,
-        sentences=tuple(
-            sentence if _is_borne_out(sentence.citation, stored) else _without_citation(sentence)
-            for sentence in grounding.sentences
-        ),
-    )
-
-
-def _is_borne_out(citation: Citation | None, stored: Mapping[ChunkId, StoredChunk]) -> bool:
-    if citation is None:
-        return True
-    chunk = stored.get(citation.chunk_id)
-    return chunk is not None and verify(citation, chunk.text, chunk.start)
-
-
-def _without_citation(sentence: SentenceSupport) -> SentenceSupport:
-    return SentenceSupport(start=sentence.start, end=sentence.end, standing="unsupported")
+def verify(citation: Citation, text: str, text_start: int) -> bool:
+    """Whether the quote stands verbatim where the citation says: in a document, or in the part of
+    one that begins at `text_start`."""
+    start, end = citation.start - text_start, citation.end - text_start
+    return 0 <= start < end <= len(text) and text[start:end] == citation.quote
 
 
 def _sentence_support(answer: str, place: tuple[int, int], shown: Shown) -> SentenceSupport:

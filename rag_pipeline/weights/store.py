@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
 from filelock import FileLock
 
 from rag_pipeline.weights.catalogue import (
@@ -66,11 +65,6 @@ class ListedModel:
     size_bytes: int
     state: State
     folder: Path | None
-
-
-def default_folder() -> Path:
-    """The user cache of this program, as the platform has it."""
-    return Path(platformdirs.user_cache_dir("rag-pipeline"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from support.tiny_model import CONTEXT_TOKENS, CONTROLS, write_model_folder
 from rag_pipeline.errors import GenerationError
 from rag_pipeline.generation.language_model import Completion, Sampling, complete
 from rag_pipeline.generation.transformers_model import TransformersModel
+from rag_pipeline.settings import default_cache
 from rag_pipeline.weights.errors import WeightsMissingError
-from rag_pipeline.weights.store import WeightStore, default_folder
+from rag_pipeline.weights.store import WeightStore
 
 _FEW = Sampling(max_new_tokens=24)
 
@@ -33,7 +34,7 @@ def model(folder: Path) -> TransformersModel:
 @pytest.fixture(scope="module")
 def smollm2() -> TransformersModel:
     try:
-        found = WeightStore(default_folder()).resolve("smollm2")
+        found = WeightStore(default_cache()).resolve("smollm2")
     except WeightsMissingError as error:
         pytest.skip(str(error))
     return TransformersModel(

@@ -5,7 +5,7 @@ import pytest
 from support.passages import bag_of_words, passage
 
 from rag_pipeline.generation.extraction import nearest, quoted
-from rag_pipeline.generation.grounding import ground, recheck, state_of, verify
+from rag_pipeline.generation.grounding import ground, state_of, verify
 
 TOWER = passage(
     "The Eiffel Tower is a lattice tower in Paris. It was completed on 31 March 1889 by the "
@@ -276,18 +276,6 @@ def test_verify_refuses_a_quote_that_crosses_the_edge_of_its_chunk_or_stands_els
     tail = TOWER.text[-4:]
     before = replace(citation, quote=tail, start=TOWER.start - 4, end=TOWER.start)
     assert not verify(before, TOWER.text, TOWER.start)
-
-
-def test_recheck_takes_back_what_the_stored_text_no_longer_bears_out():
-    answer = "The Eiffel Tower is a lattice tower. John Smeaton completed the lighthouse in 1759."
-    found = check(answer)
-    stored = {TOWER.chunk_id: TOWER, LIGHTHOUSE.chunk_id: LIGHTHOUSE}
-    assert recheck(found, stored) == found
-    forgotten = recheck(found, {TOWER.chunk_id: TOWER})
-    assert forgotten.state == "partial"
-    assert [citation.chunk_id for citation in forgotten.citations] == [TOWER.chunk_id]
-    changed = replace(TOWER, text=TOWER.text.upper())
-    assert recheck(found, {TOWER.chunk_id: changed}).state == "no_evidence"
 
 
 def test_the_state_of_no_sentences_and_of_fillers_is_no_evidence():
