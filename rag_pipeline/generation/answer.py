@@ -116,9 +116,8 @@ class Answerer:
             if near:
                 draft, completion = yield from self._draft(rendered)
             watch.lap("generate_s")
-            texts = self._texts(result, asked.principal)
             grounding = _supported(draft, asked.question, result, embed) if near else _NOTHING_SAID
-            checked = _standing(grounding, texts)
+            checked = _standing(grounding, self._cited_texts(grounding, result, asked.principal))
             watch.lap("verify_s")
             answer = Answer(
                 prompt_id=prompt_id,
@@ -182,9 +181,11 @@ class Answerer:
         )
         return _tidied(text), completion
 
-    def _texts(self, result: SearchResult, principal: Principal) -> dict[DocumentId, str]:
+    def _cited_texts(
+        self, grounding: Grounding, result: SearchResult, principal: Principal
+    ) -> dict[DocumentId, str]:
         return self.reader.document_texts(
-            {hit.chunk.document_id for hit in result.hits},
+            {citation.document_id for citation in grounding.citations},
             principal=principal,
             generation=result.generation,
         )
@@ -266,14 +267,18 @@ def _supported(draft: str, question: str, result: SearchResult, embed: Embed) ->
         return quoted(nearest(question, passages, embed=embed))
     quotations = quoted(nearest(f"{question} {draft}", passages, embed=embed))
     grounding = ground(draft, question=question, passages=passages)
-    expected = {(c.document_id, place) for c in quotations.citations for place in _places(c)}
-    given = {(c.document_id, place) for c in grounding.citations for place in _places(c)}
-    stands = grounding.state == "grounded" and not expected.isdisjoint(given)
-    return grounding if stands else quotations
+    is_near = any(
+        _overlap(given, expected)
+        for given in grounding.citations
+        for expected in quotations.citations
+    )
+    return grounding if grounding.state == "grounded" and is_near else quotations
 
 
-def _places(citation: Citation) -> range:
-    return range(citation.start, citation.end)
+def _overlap(one: Citation, other: Citation) -> bool:
+    """Whether both quote some of the same characters."""
+    same = one.document_id == other.document_id
+    return same and one.start < other.end and other.start < one.end
 
 
 def _standing(grounding: Grounding, texts: Mapping[DocumentId, str]) -> _Checked:
