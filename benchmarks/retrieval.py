@@ -79,7 +79,7 @@ def plain_runs(folder: Path, queries: Sequence[tuple[str, str]]) -> dict[str, Ru
 
 def vector_scores(texts: list[str], queries: list[str]) -> np.ndarray:
     with RagPipeline.open(Path(tempfile.mkdtemp())) as rag:
-        model = SentenceTransformer(str(rag._parts.embedder._folder), device="cpu")
+        model = SentenceTransformer(str(rag._parts.embedder.model.path), device="cpu")
     vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
     asked = model.encode(queries, normalize_embeddings=True, show_progress_bar=False)
     return asked @ vectors.T

@@ -68,11 +68,11 @@ def sentences(text: str) -> list[tuple[int, int]]:
     Headings, list items and table rows are sentences of their own; a line break inside prose is
     not an end. Takes time linear in the length of `text`.
     """
-    return [span for block in _blocks(text) for span in _within(text, *block)]
+    return [span for start, end in blocks(text) for span in sentences_within(text, start, end)]
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Trimmed spans of text that no sentence crosses."""
+def blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Trimmed spans of text that no sentence crosses: paragraphs, headings, items and rows."""
     start = end = 0
     above, goes_on = "", False
     for line_start, line_end in _lines(text):
@@ -87,6 +87,12 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         above = line
     if above:
         yield start, end
+
+
+def is_row(text: str, start: int, end: int) -> bool:
+    """Whether the block is a list item, a table row or a record, by how its first line begins."""
+    line_end = text.find("\n", start, end)
+    return _kind(text[start : end if line_end < 0 else line_end]) in ("item", "row", "field")
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
@@ -122,7 +128,7 @@ def _is_heading(above: str, below: str) -> bool:
     return len(above) < _SHORT_LINE and above[-1].isalnum() and not below[0].islower()
 
 
-def _within(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def sentences_within(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The sentences of one block."""
     for found in _TERMINAL.finditer(text, start, end):
         after = found.end()

@@ -1,5 +1,7 @@
 """How ingestion is set up; read once, in `rag_pipeline.composition`."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -10,8 +12,10 @@ class ChunkSettings(BaseModel):
 
     max_tokens: int | None = Field(default=None, ge=16)
     """Tokens of the embedder a chunk may have; None: as many as the embedder reads."""
-    overlap_tokens: int = Field(default=32, ge=0)
-    """Tokens that a chunk may share with the one before it, in whole sentences."""
+    overlap_tokens: int = Field(default=0, ge=0)
+    """Tokens that a chunk may share with the one before it, in whole sentences of one section."""
+    by_structure: bool = True
+    """Cut at headings and paragraphs where that is possible; False: between sentences only."""
 
 
 class BatchSettings(BaseModel):
@@ -30,7 +34,33 @@ class EmbedSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    runtime: Literal["auto", "ctranslate2", "torch"] = "auto"
+    """What runs the model. CTranslate2 runs the BERT family with 8-bit weights, several times as
+    fast and without torch; auto: that, where it is proven to say the same as torch, else torch."""
     threads: int | None = Field(default=None, ge=1)
     """Forward passes at the same time, one core each; None: one for each core."""
-    batch_tokens: int = Field(default=2048, ge=256)
-    """Tokens in one forward pass, padding included."""
+    batch_tokens: int | None = Field(default=None, ge=256)
+    """Tokens in one forward pass, padding included; None: what suits the runtime."""
+
+
+class ParseSettings(BaseModel):
+    """What reading one file may take, and what it may grow to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout_s: float = Field(default=60, gt=0)
+    """Seconds for one file with all that is inside it."""
+    memory_mb: int = Field(default=1024, ge=256)
+    """Memory of the process that parses."""
+    max_text_chars: int = Field(default=64 * 1024 * 1024, ge=1)
+    """Characters of text from one file with all that is inside it."""
+    max_members: int = Field(default=1000, ge=1)
+    """Files inside one file, at all depths."""
+    max_depth: int = Field(default=4, ge=1)
+    """Files inside files inside files."""
+    max_expanded_mb: int = Field(default=512, ge=1)
+    """All members of one file together, unpacked."""
+    max_ratio: int = Field(default=200, ge=2)
+    """How many times larger than the file its unpacked members may be."""
+    ocr: bool = False
+    """Read scanned pages and images; needs the extra `ocr`."""

@@ -86,16 +86,10 @@ class Composition:
     @cached_property
     def embedder(self) -> "Embedder":
         """The embedder of documents and questions alike; it loads its weights when it embeds."""
-        from ingest.embed import SentenceTransformerEmbedder
+        from rag_pipeline.weights.runtimes import EmbedderRuntimes
 
-        found = self.weights.resolve(self.settings.embedder)
-        return SentenceTransformerEmbedder(
-            found.folder,
-            name=found.name,
-            weights_sha256=found.weights_sha256,
-            threads=self.settings.embedding.threads,
-            batch_tokens=self.settings.embedding.batch_tokens,
-        )
+        runtimes = EmbedderRuntimes(self.settings.embedding, self.settings.cache_dir)
+        return runtimes.open(self.weights.resolve(self.settings.embedder))
 
     @cached_property
     def language_model(self) -> "LanguageModel":

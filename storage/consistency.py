@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
@@ -44,6 +45,7 @@ def database_differences(database: Database, generation: int) -> list[str]:
             *_texts_without_source(connection, generation),
             *_sources_without_text(connection, generation),
             *_texts_without_chunk(connection, generation),
+            *_held_back_without_original(connection, generation),
             *_chunks_without_document(connection),
             *_chunks_unlike_their_document(connection, generation),
         ]
@@ -128,10 +130,27 @@ def _sources_without_text(connection: Connection, generation: int) -> Iterator[s
 def _texts_without_chunk(connection: Connection, generation: int) -> Iterator[str]:
     cut = select(ChunkRow.document_id).where(holds_at(ChunkRow, generation))
     statement = select(DocumentRow.document_id).where(
-        holds_at(DocumentRow, generation), DocumentRow.document_id.not_in(cut)
+        holds_at(DocumentRow, generation),
+        ~DocumentRow.is_held_back,
+        DocumentRow.document_id.not_in(cut),
     )
     for key in connection.execute(statement).scalars():
         yield f"document {key}: it has no chunk, so no search finds it"
+
+
+def _held_back_without_original(connection: Connection, generation: int) -> Iterator[str]:
+    original = aliased(DocumentRow)
+    is_there = exists().where(
+        original.collection_id == DocumentRow.collection_id,
+        original.content_sha256 == DocumentRow.near_sha256,
+        holds_at(original, generation),
+        ~original.is_held_back,
+    )
+    statement = select(DocumentRow.document_id).where(
+        holds_at(DocumentRow, generation), DocumentRow.is_held_back, ~is_there
+    )
+    for key in connection.execute(statement).scalars():
+        yield f"document {key}: it is held back for a text that is not there"
 
 
 def _chunks_without_document(connection: Connection) -> Iterator[str]:

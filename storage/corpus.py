@@ -7,40 +7,49 @@ changed; the fence makes sure of that.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.bulk import rows_where
 from storage.clock import now
 from storage.engine import Database
-from storage.generation import Generation
+from storage.generation import Generation, hold_fence
 from storage.models.corpus import (
     ChunkRow,
     CorpusStateRow,
     DocumentRow,
+    ResourceRow,
     RunRow,
     SourceLabelRow,
     SourceRow,
+    TextKeyRow,
 )
-from storage.places import place_sha256
+from storage.outline import from_json
+from storage.places import place_sha256, uri_sha256
 from storage.records import (
     VECTOR_DTYPE,
     Collection,
     Committed,
+    Confirmed,
     DocumentId,
     KnownDocument,
     KnownSource,
+    Likeness,
     NewDocument,
     Origin,
     Placement,
+    ReadResource,
     RunId,
     SourceId,
     Titling,
     Vectors,
 )
+
+EmbeddedSpan: TypeAlias = tuple[int, int, str]
+"""Where a chunk begins and ends, and the hash of what was embedded of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,8 @@ class CorpusWriter:
     collection: Collection
     fence: int
     run_id: RunId
+    source_name: str | None = None
+    """The declared source that the run synchronises."""
 
     def start_run(self) -> int:
         """Put the run on record, without an end until it has one; the generation it starts at."""
@@ -59,6 +70,7 @@ class CorpusWriter:
                 insert(RunRow).values(
                     run_id=self.run_id,
                     collection_id=self.collection.collection_id,
+                    source_name=self.source_name,
                     started_at=now(),
                 )
             )
@@ -148,15 +160,105 @@ class CorpusWriter:
             rows = rows_where(connection, statement, ChunkRow.embedded_sha256, embedded)
             return {row[0]: np.frombuffer(row[1], VECTOR_DTYPE) for row in rows}
 
+    def chunks_of(self, documents: Sequence[DocumentId]) -> dict[DocumentId, list[EmbeddedSpan]]:
+        """Start, end and `embedded_sha256` of the live chunks of `documents`, in order."""
+        statement = select(
+            ChunkRow.document_id,
+            ChunkRow.start_offset,
+            ChunkRow.end_offset,
+            ChunkRow.embedded_sha256,
+        ).where(ChunkRow.to_generation.is_(None))
+        spans: dict[DocumentId, list[EmbeddedSpan]] = {key: [] for key in documents}
+        with self.database.read() as connection:
+            for row in rows_where(connection, statement, ChunkRow.document_id, documents):
+                spans[DocumentId(row.document_id)].append((row[1], row[2], row[3]))
+        return {key: sorted(found) for key, found in spans.items()}
+
+    def documents_near(self, contents: Sequence[str]) -> list[KnownDocument]:
+        """The live documents that are nearly the same as one with a content among `contents`."""
+        return self._live_documents(DocumentRow.near_sha256, contents)
+
+    def holders_of(
+        self, kind: Literal["near", "edge"], keys: Sequence[int], *, limit: int
+    ) -> dict[int, list[DocumentId]]:
+        """For each of `keys` the live documents that have it, oldest first, `limit` at most."""
+        place = func.row_number().over(partition_by=TextKeyRow.key, order_by=TextKeyRow.document_id)
+        statement = (
+            select(TextKeyRow.key, TextKeyRow.document_id, place.label("place"))
+            .join(DocumentRow, DocumentRow.document_id == TextKeyRow.document_id)
+            .where(
+                TextKeyRow.collection_id == self.collection.collection_id,
+                TextKeyRow.kind == kind,
+                DocumentRow.to_generation.is_(None),
+            )
+        )
+        holders: dict[int, list[DocumentId]] = {}
+        with self.database.read() as connection:
+            for row in rows_where(connection, statement, TextKeyRow.key, keys):
+                if row.place <= limit:
+                    holders.setdefault(row.key, []).append(DocumentId(row.document_id))
+        return {key: sorted(found) for key, found in holders.items()}
+
+    def read_resources(self, uris: Sequence[str]) -> dict[str, ReadResource]:
+        """What is remembered of those among `uris` that were read through, by uri."""
+        uri_of = {uri_sha256(uri): uri for uri in uris}
+        statement = select(ResourceRow.__table__).where(
+            ResourceRow.collection_id == self.collection.collection_id
+        )
+        with self.database.read() as connection:
+            rows = rows_where(connection, statement, ResourceRow.uri_sha256, [*uri_of])
+            return {
+                uri_of[row.uri_sha256]: ReadResource(
+                    uri=uri_of[row.uri_sha256],
+                    stamp=row.stamp,
+                    content_sha256=row.content_sha256,
+                    fingerprint=row.fingerprint,
+                    documents=row.documents,
+                )
+                for row in rows
+            }
+
+    def remember(self, resources: Sequence[ReadResource]) -> None:
+        """Note that `resources` were read through, all that they hold being committed.
+
+        Raises `LeaseLostError` if another writer took over.
+        """
+        if not resources:
+            return
+        values = [
+            {
+                "collection_id": self.collection.collection_id,
+                "uri_sha256": uri_sha256(resource.uri),
+                "stamp": resource.stamp,
+                "content_sha256": resource.content_sha256,
+                "fingerprint": resource.fingerprint,
+                "documents": resource.documents,
+            }
+            for resource in resources
+        ]
+        keys = [{"hash": value["uri_sha256"]} for value in values]
+        with self.database.write() as connection:
+            hold_fence(connection, self.fence)
+            connection.execute(
+                delete(ResourceRow).where(
+                    ResourceRow.collection_id == self.collection.collection_id,
+                    ResourceRow.uri_sha256 == bindparam("hash"),
+                ),
+                keys,
+            )
+            connection.execute(insert(ResourceRow), values)
+
     def commit(
         self,
         placements: Sequence[Placement],
         *,
         renewed: Sequence[NewDocument] = (),
         removals: Sequence[SourceId] = (),
+        confirmed: Sequence[Confirmed] = (),
     ) -> Committed:
         """Store `placements`, supersede texts by `renewed` ones, and close `removals`: all of it
-        or nothing, as one new generation. A text goes with its last source.
+        or nothing, as one new generation. A text goes with its last source. Of `confirmed` texts
+        only what they were made with is noted.
 
         Raises `LeaseLostError` if another writer took over, `InvalidRecordError` for what the
         database can't keep.
@@ -170,7 +272,7 @@ class CorpusWriter:
                 placements=placements,
                 renewed=renewed,
             )
-            return generation.store(placements, renewed, removals)
+            return generation.store(placements, renewed, removals, confirmed)
 
     def _live_documents(
         self, column: InstrumentedAttribute[Any], values: Sequence[Any]
@@ -180,16 +282,8 @@ class CorpusWriter:
             DocumentRow.to_generation.is_(None),
         )
         with self.database.read() as connection:
-            return [
-                KnownDocument(
-                    document_id=DocumentId(row.document_id),
-                    content_sha256=row.content_sha256,
-                    fingerprint=row.fingerprint,
-                    title=row.title,
-                    text=row.text,
-                )
-                for row in rows_where(connection, statement, column, values)
-            ]
+            rows = rows_where(connection, statement, column, values)
+            return [_known_document(row._mapping) for row in rows]
 
 
 def _known_source(row: RowMapping) -> KnownSource:
@@ -201,4 +295,24 @@ def _known_source(row: RowMapping) -> KnownSource:
         title=row["title"],
         record_sha256=row["record_sha256"],
         fingerprint=row["fingerprint"],
+    )
+
+
+def _known_document(row: RowMapping) -> KnownDocument:
+    likeness = None
+    if row["near_sha256"] is not None:
+        likeness = Likeness(
+            content_sha256=row["near_sha256"],
+            similarity=row["similarity"],
+            is_held_back=row["is_held_back"],
+        )
+    return KnownDocument(
+        document_id=DocumentId(row["document_id"]),
+        content_sha256=row["content_sha256"],
+        fingerprint=row["fingerprint"],
+        title=row["title"],
+        text=row["text"],
+        outline=from_json(row["outline"]),
+        language=row["language"],
+        likeness=likeness,
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from storage.bulk import rows_where
+from storage.bulk import batches, rows_where
 from storage.clock import now
 from storage.errors import InvalidRecordError, LeaseLostError
 from storage.models.corpus import (
@@ -18,16 +18,21 @@ from storage.models.corpus import (
     CorpusStateRow,
     DocumentRow,
     GenerationRow,
+    ResourceRow,
     SourceLabelRow,
     SourceRow,
+    TextKeyRow,
 )
-from storage.places import place_sha256
+from storage.outline import as_json
+from storage.places import place_sha256, uri_sha256
 from storage.records import (
     VECTOR_DTYPE,
     ChunkId,
     CollectionId,
     Committed,
+    Confirmed,
     DocumentId,
+    Likeness,
     NewChunk,
     NewDocument,
     NewSource,
@@ -35,7 +40,10 @@ from storage.records import (
     Position,
     RunId,
     SourceId,
+    TextKeys,
 )
+
+_LOST = "another writer took over the corpus; nothing of this batch was stored. Run again"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,9 +90,7 @@ class Generation:
             )
         ).first()
         if state is None:
-            raise LeaseLostError(
-                "another writer took over the corpus; nothing of this batch was stored. Run again"
-            )
+            raise LeaseLostError(_LOST)
         position = Position(state.generation, secrets.token_hex(16))
         _record_generation(connection, position, run_id)
         return cls(
@@ -102,8 +108,11 @@ class Generation:
         placements: Sequence[Placement],
         renewed: Sequence[NewDocument],
         removals: Sequence[SourceId],
+        confirmed: Sequence[Confirmed] = (),
     ) -> Committed:
         """Write everything; what it replaces is closed first, so that no two versions are live."""
+        self._forget_resources(removals)
+        self._confirm(confirmed)
         replaced = [p.replaces for p in placements if p.replaces is not None]
         shrunk = self._close_sources([*replaced, *removals])
         documents = _new_documents(placements, renewed)
@@ -164,6 +173,8 @@ class Generation:
             DocumentRow, [self._document_values(key_of[d.content_sha256], d) for d in documents]
         )
         self._insert(ChunkRow, chunk_rows)
+        for document in documents:
+            self._insert_keys(key_of[document.content_sha256], document.keys)
         return key_of, [ChunkId(row["chunk_id"]) for row in chunk_rows]
 
     def _document_values(self, key: DocumentId, document: NewDocument) -> dict[str, Any]:
@@ -174,8 +185,56 @@ class Generation:
             "fingerprint": document.fingerprint,
             "title": document.title,
             "text": document.text,
+            "outline": as_json(document.outline),
+            "language": document.language,
+            **_likeness_values(document.likeness),
             "from_generation": self.position.generation,
         }
+
+    def _insert_keys(self, document: DocumentId, keys: TextKeys) -> None:
+        kinds = [("near", key) for key in keys.near] + [("edge", key) for key in keys.edge]
+        rows = [
+            {
+                "collection_id": self.collection_id,
+                "kind": kind,
+                "key": key,
+                "document_id": document,
+            }
+            for kind, key in dict.fromkeys(kinds)
+        ]
+        self._insert(TextKeyRow, rows)
+
+    def _confirm(self, confirmed: Sequence[Confirmed]) -> None:
+        """Note anew how texts were made that came out the same: of them nothing is closed."""
+        for document in confirmed:
+            self.connection.execute(
+                update(DocumentRow)
+                .where(DocumentRow.document_id == document.document_id)
+                .values(
+                    fingerprint=document.fingerprint,
+                    outline=as_json(document.outline),
+                    language=document.language,
+                )
+            )
+            self.connection.execute(
+                delete(TextKeyRow).where(
+                    TextKeyRow.collection_id == self.collection_id,
+                    TextKeyRow.document_id == document.document_id,
+                )
+            )
+            self._insert_keys(document.document_id, document.keys)
+
+    def _forget_resources(self, removals: Sequence[SourceId]) -> None:
+        """A resource whose documents are removed has to be read again if it comes back."""
+        rows = rows_where(self.connection, select(SourceRow.uri), SourceRow.source_id, removals)
+        hashes = [uri_sha256(uri) for uri in {row.uri for row in rows}]
+        for batch in batches(hashes):
+            self.connection.execute(
+                delete(ResourceRow).where(
+                    ResourceRow.collection_id == self.collection_id,
+                    ResourceRow.uri_sha256.in_(batch),
+                )
+            )
 
     def _chunk_values(self, key: int, document: DocumentId, chunk: NewChunk) -> dict[str, Any]:
         vector = np.ascontiguousarray(chunk.vector, VECTOR_DTYPE)
@@ -300,6 +359,16 @@ def _new_documents(
     return list({d.content_sha256: d for d in [*placed, *renewed]}.values())
 
 
+def _likeness_values(likeness: Likeness | None) -> dict[str, Any]:
+    if likeness is None:
+        return {"near_sha256": None, "similarity": None, "is_held_back": False}
+    return {
+        "near_sha256": likeness.content_sha256,
+        "similarity": likeness.similarity,
+        "is_held_back": likeness.is_held_back,
+    }
+
+
 def _key(document: DocumentId | NewDocument, key_of: Mapping[str, DocumentId]) -> DocumentId:
     return key_of[document.content_sha256] if isinstance(document, NewDocument) else document
 
@@ -329,3 +398,12 @@ def _record_generation(connection: Connection, position: Position, run_id: RunId
 def _dimension(connection: Connection, collection_id: CollectionId) -> int | None:
     statement = select(CollectionRow.space_dimension).filter_by(collection_id=collection_id)
     return connection.execute(statement).scalar()
+
+
+def hold_fence(connection: Connection, fence: int) -> None:
+    """Keep other writers out until the transaction ends. Raises `LeaseLostError` if one is in."""
+    held = connection.execute(
+        update(CorpusStateRow).where(CorpusStateRow.fence == fence).values(fence=fence)
+    )
+    if not held.rowcount:
+        raise LeaseLostError(_LOST)

@@ -83,6 +83,28 @@ class Position:
 BEGINNING = Position(0, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The heading that stands at `start`; level 1 is the highest."""
+
+    start: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """How a text is divided, so that any span of it can be named by page and heading."""
+
+    headings: tuple[Heading, ...] = ()
+    """In the order of the text."""
+    page_starts: tuple[int, ...] = ()
+    """Where each page begins, the first at 0; empty for a text without pages."""
+
+
+NO_OUTLINE = Outline()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChunk:
     """A chunk that is about to be stored: `text` is exactly `document.text[start:end]`."""
@@ -96,6 +118,31 @@ class NewChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """What a text is nearly the same as."""
+
+    content_sha256: str
+    """The content of the original, which is like no other itself."""
+    similarity: float
+    """Above 0, at most 1."""
+    is_held_back: bool
+    """Whether the text is kept without chunks, so that only the original is found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextKeys:
+    """Signed 64-bit keys by which texts with something in common find each other."""
+
+    near: tuple[int, ...] = ()
+    """Of the whole text; only an original has them."""
+    edge: tuple[int, ...] = ()
+    """Of the lines at its edges."""
+
+
+NO_KEYS = TextKeys()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDocument:
     """A text that is about to be stored, once, however many sources have it."""
 
@@ -106,9 +153,24 @@ class NewDocument:
     title: str
     """The title that its chunks were embedded and indexed with; one of its sources' titles."""
     chunks: tuple[NewChunk, ...]
+    outline: Outline = NO_OUTLINE
+    language: str | None = None
+    likeness: Likeness | None = None
+    keys: TextKeys = NO_KEYS
     supersedes: DocumentId | None = None
     """The stored version of this text, whose sources move here: its title is none of theirs any
     more, or it was cut and embedded in another way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A stored text that was looked at in a new way and came out as it is, chunk by chunk."""
+
+    document_id: DocumentId
+    fingerprint: str
+    outline: Outline
+    language: str | None
+    keys: TextKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +214,24 @@ class KnownDocument:
     fingerprint: str
     title: str
     text: str
+    outline: Outline = NO_OUTLINE
+    language: str | None = None
+    likeness: Likeness | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadResource:
+    """A file, a page or the result of a query that was read through to its end."""
+
+    uri: str
+    stamp: str | None
+    """What it looked like then; None where its looks can't be trusted."""
+    content_sha256: str | None
+    """Hash of its bytes; None where they were not held together."""
+    fingerprint: str
+    """Of what its documents were made with, as in `NewSource`."""
+    documents: int
+    """How many live documents it gave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,31 +9,27 @@ from itertools import islice
 
 from ingest.errors import RefusedError
 from ingest.parse.encoding import decode
+from ingest.parse.lines import limited
+from ingest.parse.tables import Row, records
 from ingest.records import ParsedText
-
-Row = Sequence[str]
 
 DELIMITERS = ",;\t|"
 """Tried in this order; a tie goes to the first."""
 _SAMPLE_ROWS = 50
 _SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\r?\n")
-_NUMBER = re.compile(r"[-+]?[\d.,\s%$€£:/-]*\d[\d.,\s%$€£:/-]*$")
 
 
 def parse(data: bytes) -> ParsedText:
     """`header: value; header: value`, a line a row; without a header row, `value | value`.
 
-    Empty cells are left out. Raises RefusedError for a quote that is never closed.
+    Empty cells are left out. Raises RefusedError for a quote that is never closed, and
+    for a table whose words, such as the columns' names, are too many together.
     """
     text = decode(data)
     declared = _SEPARATOR_LINE.match(text)
     body = text[declared.end() :] if declared else text
     rows = _rows(body, declared.group(1) if declared else _delimiter(body))
-    if _has_header(rows):
-        lines = [_record(rows[0], row) for row in rows[1:]]
-    else:
-        lines = [" | ".join(filter(None, row)) for row in rows]
-    return ParsedText(text="\n".join(filter(None, lines)))
+    return ParsedText(text="\n".join(limited(records(rows))))
 
 
 def _rows(text: str, delimiter: str) -> list[Row]:
@@ -42,12 +38,17 @@ def _rows(text: str, delimiter: str) -> list[Row]:
         return [
             cells
             for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-            if any(cells := [" ".join(cell.split()) for cell in row])
+            if (cells := _cells(row))
         ]
     except csv.Error as error:
         raise RefusedError(
             f"it can't be read as a table ({error}): is a quote left open?"
         ) from error
+
+
+def _cells(row: Sequence[str]) -> Row:
+    words = ((column, " ".join(cell.split())) for column, cell in enumerate(row))
+    return {column: cell for column, cell in words if cell}
 
 
 def _delimiter(text: str) -> str:
@@ -65,19 +66,3 @@ def _evenness(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
         Counter(width for width in widths if width).most_common(1)[0] if any(widths) else (0, 0)
     )
     return (rows / len(widths), width) if width > 1 else (0.0, 0)
-
-
-def _has_header(rows: Sequence[Row]) -> bool:
-    """Whether the first row names the columns: no name twice, none a number, and rows below it."""
-    if len(rows) < 2:
-        return False
-    names = [name for name in rows[0] if name]
-    distinct = len(names) == len(set(names)) and len(names) >= max(1, len(rows[1]) - 1)
-    return distinct and not any(_NUMBER.match(name) for name in names)
-
-
-def _record(names: Row, row: Row) -> str:
-    """One row; cells beyond the last name stand without one."""
-    named = [*names, *[""] * (len(row) - len(names))]
-    cells = [(name, cell) for name, cell in zip(named, row, strict=False) if cell]
-    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in cells)

@@ -1,32 +1,31 @@
 """Word documents (Office Open XML): paragraphs and tables in the order in which they are read."""
 
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
+from itertools import chain
 from typing import Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import docx
 from docx.document import Document
 from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.opc.exceptions import PackageNotFoundError
+from docx.opc.part import Part, XmlPart
+from docx.oxml import parse_xml
 from docx.oxml.ns import qn
+from lxml import etree
 
 from ingest.errors import RefusedError
+from ingest.parse.lines import body, cells, heading, limited
+from ingest.parse.package import check_marks, malformed, opened
 from ingest.records import ParsedText
 
 _CORE_PROPERTIES = RELATIONSHIP_TYPE.CORE_PROPERTIES
 
-MAX_UNPACKED = 256 * 1024 * 1024
-MAX_XML_PART = 64 * 1024 * 1024
-"""Bytes of one XML part: its tree takes about ten times as much memory."""
-_RATIO_FROM = 16 * 1024 * 1024
-_MAX_RATIO = 100
-"""Real documents shrink to a tenth or a thirtieth."""
-
-_DOCTYPES = tuple("<!DOCTYPE".encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
+_STEP = 1024 * 1024
 _HEADING_STYLE = re.compile(r"heading (\d)", re.I)
 _WRAPPERS = frozenset(
     qn(f"w:{name}") for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag")
@@ -34,6 +33,10 @@ _WRAPPERS = frozenset(
 _SPACES = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 # Old texts of tracked changes, drawings' second copies for old readers, and paragraphs inside
 # text boxes, which come after the paragraph that they are anchored in.
+_TEXTS = frozenset((qn("w:t"), "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"))
+_NOTES = {qn("w:footnoteReference"): "footnotes", qn("w:endnoteReference"): "endnotes"}
+_MARGINS = ("header", "footer")
+_PAGE_NUMBER = re.compile(r"(?:\D{0,12}\d+){0,2}\D{0,3}")
 _NOT_RUNNING_TEXT = frozenset(
     (
         *(qn(f"w:{name}") for name in ("del", "moveFrom", "txbxContent", "pPr")),
@@ -45,50 +48,92 @@ _NOT_RUNNING_TEXT = frozenset(
 def parse(data: bytes) -> ParsedText:
     """Headings in Markdown, list items with a dash, table rows as `cell | cell`.
 
-    The title is that of the document's properties, else its first paragraph in the style "Title".
-    Tracked changes read as accepted. Raises RefusedError for what is no Word document, is packed
-    like a bomb, or brings its own XML entities.
+    A note follows the paragraph or table that refers to it; each header and footer stands once, at
+    the end. The title is that of the document's properties, else its first paragraph in the style
+    "Title". Tracked changes read as accepted, comments are left out. Raises RefusedError for what
+    is no Word document, is packed like a bomb, or brings its own XML entities.
     """
     _check_package(data)
     document = _opened(data)
-    headings = _heading_levels(document)
-    text = "\n".join(_blocks(document.element.body, headings))
+    try:
+        lines = list(limited(_lines(document)))
+    except RecursionError as error:
+        raise RefusedError("its elements are nested too deeply: it is broken") from error
     properties = _properties(document)
     title = properties.pop("title", "").strip() or _first_titled(document)
-    return ParsedText(text=text, title=title, metadata=properties)
+    return ParsedText(text="\n".join(lines), title=title, metadata=properties, has_headings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Styles:
+    """What a paragraph's own element does not say."""
+
+    headings: Mapping[str, int]
+    notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The elements of foot- and endnotes, by kind and id."""
+    told: set[tuple[str, str]] = field(default_factory=set)
+    """Notes that stand in the text already: hundreds of references may lead to one."""
+
+
+def _lines(document: Document) -> Iterator[str]:
+    headings = _heading_levels(document)
+    notes = {kind: _notes(document, kind) for kind in _NOTES.values()}
+    yield from _blocks(document.element.body, _Styles(headings, notes))
+    yield from _margins(document)
+
+
+def _related(document: Document, kind: str) -> Iterator[Part]:
+    for relation in document.part.rels.values():
+        if relation.reltype.endswith(f"/{kind}") and not relation.is_external:
+            yield relation.target_part
+
+
+def _root(part: Part) -> Any:
+    """Its root element; python-docx leaves parts that it does not know as bytes."""
+    if isinstance(part, XmlPart):
+        return part.element
+    try:
+        return parse_xml(part.blob)
+    except etree.XMLSyntaxError as error:
+        raise malformed(str(part.partname), error) from error
+
+
+def _notes(document: Document, kind: str) -> dict[str, Any]:
+    """By their ids; separators, which are notes of a type, left out."""
+    roots = map(_root, _related(document, kind))
+    return {
+        note.get(qn("w:id")): note
+        for note in chain.from_iterable(roots)
+        if note.get(qn("w:type")) in (None, "normal")
+    }
+
+
+def _margins(document: Document) -> Iterator[str]:
+    """What headers and footers say, each once, but for page numbers."""
+    parts = chain.from_iterable(_related(document, kind) for kind in _MARGINS)
+    lines = chain.from_iterable(_blocks(_root(part), _Styles({})) for part in parts)
+    for line in dict.fromkeys(filter(None, lines)):
+        if not _PAGE_NUMBER.fullmatch(line):
+            yield from (line, "")
 
 
 def _check_package(data: bytes) -> None:
-    """Look at what every member says of its size, hold it to that, and look at XML for a DTD."""
-    try:
-        with ZipFile(BytesIO(data)) as package:
-            _check_sizes(package, len(data))
-            for member in package.infolist():
-                _check_part(package, member)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise RefusedError("it is not a whole Word document: it is damaged or cut short") from error
+    """Look at every part before python-docx, which builds the trees of them all, does."""
+    with opened(data, "a Word document") as package:
+        marks = 0
+        for member in package.archive.infolist():
+            if member.filename.endswith((".xml", ".rels")):
+                marks += package.xml(member.filename).count(b"<")
+                check_marks(marks)
+            else:
+                _check_whole(package.archive, member)
 
 
-def _check_sizes(package: ZipFile, packed: int) -> None:
-    members = package.infolist()
-    if any(member.flag_bits & 1 for member in members):
-        raise RefusedError("it needs a password: save it without one")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > MAX_UNPACKED or unpacked > max(_RATIO_FROM, packed * _MAX_RATIO):
-        raise RefusedError(
-            f"it would unpack from {packed:,} to {unpacked:,} bytes: that is a zip bomb"
-        )
-
-
-def _check_part(package: ZipFile, member: ZipInfo) -> None:
-    name, is_xml = member.filename, member.filename.endswith((".xml", ".rels"))
-    if is_xml and member.file_size > MAX_XML_PART:
-        raise RefusedError(f"its part {name!r} is over {MAX_XML_PART:,} bytes: split the document")
-    with package.open(member) as part:
-        # A bounded read, as the size may be a lie; the checksum fails if it is.
-        content = part.read(member.file_size + 1)
-    if is_xml and any(doctype in content for doctype in _DOCTYPES):
-        raise RefusedError(f"its part {name!r} declares a document type, which Word never writes")
+def _check_whole(archive: ZipFile, member: ZipInfo) -> None:
+    """Read to the end, where the checksum is compared; pictures may be larger than memory."""
+    with archive.open(member) as part:
+        while part.read(_STEP):
+            pass
 
 
 def _opened(data: bytes) -> Document:
@@ -96,6 +141,8 @@ def _opened(data: bytes) -> Document:
         return docx.Document(BytesIO(data))
     except (PackageNotFoundError, KeyError, ValueError) as error:
         raise RefusedError("it is a zip archive, but not a Word document") from error
+    except etree.XMLSyntaxError as error:
+        raise malformed("word/document.xml", error) from error
 
 
 def _heading_levels(document: Document) -> dict[str, int]:
@@ -133,36 +180,41 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
 
 
-def _blocks(parent: Any, headings: dict[str, int]) -> Iterator[str]:
+def _blocks(parent: Any, styles: _Styles) -> Iterator[str]:
     """Lines of text, a blank one after each paragraph and table; `parent` is an lxml element."""
     for element in parent:
         if element.tag == qn("w:p"):
-            yield from _paragraph(element, headings)
+            yield from _paragraph(element, styles)
         elif element.tag == qn("w:tbl"):
             yield from _table(element)
             yield ""
+            yield from _notes_of(element, styles)
         elif element.tag in _WRAPPERS:
-            yield from _blocks(element, headings)
+            yield from _blocks(element, styles)
 
 
-def _paragraph(element: Any, headings: dict[str, int]) -> Iterator[str]:
+def _paragraph(element: Any, styles: _Styles) -> Iterator[str]:
     text = "".join(_running_text(element)).strip()
     if text:
         is_item = element.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
-        level = headings.get(element.style or "", 0)
-        yield f"{'#' * min(level, 6)} {text}" if level else f"- {text}" if is_item else text
-        if not is_item:
-            yield ""
+        level = styles.headings.get(element.style or "", 0)
+        if is_item:
+            yield f"- {text}"
+        else:
+            yield from ("", heading(level, text) if level else body(text), "")
+    yield from _notes_of(element, styles)
     for box in _text_boxes(element):
-        yield from _blocks(box, headings)
+        yield from _blocks(box, styles)
 
 
 def _running_text(element: Any) -> Iterator[str]:
     for child in element:
-        if child.tag == qn("w:t"):
+        if child.tag in _TEXTS:
             yield child.text or ""
         elif child.tag in _SPACES:
             yield _SPACES[child.tag]
+        elif child.tag in _NOTES:
+            yield f"[{child.get(qn('w:id'))}]"
         elif child.tag not in _NOT_RUNNING_TEXT and not _is_hidden_run(child):
             yield from _running_text(child)
 
@@ -180,11 +232,23 @@ def _text_boxes(element: Any) -> Iterator[Any]:
             yield from _text_boxes(child)
 
 
+def _notes_of(element: Any, styles: _Styles) -> Iterator[str]:
+    """The notes that the element refers to, where they were not told before."""
+    for reference in element.iter(*_NOTES):
+        kind, number = _NOTES[reference.tag], reference.get(qn("w:id"))
+        note = styles.notes.get(kind, {}).get(number)
+        if note is not None and (kind, number) not in styles.told:
+            styles.told.add((kind, number))
+            yield f"[{number}] " + " ".join(filter(None, _blocks(note, _Styles({}))))
+            yield ""
+
+
 def _table(element: Any) -> Iterator[str]:
+    inside = _Styles({})
     for row in _parts(element, qn("w:tr")):
-        cells = [" ".join(" ".join(_blocks(cell, {})).split()) for cell in _parts(row, qn("w:tc"))]
-        if any(cells):
-            yield " | ".join(cells)
+        found = _parts(row, qn("w:tc"))
+        if line := cells(" ".join(_blocks(cell, inside)) for cell in found):
+            yield body(line)
 
 
 def _parts(element: Any, tag: str) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ingest.errors import RefusedError
 from ingest.parse.encoding import decode, mark_of
+from ingest.parse.lines import LINE_END, body
 from ingest.records import ParsedText
 
 MAX_OPEN_TAGS = 1_000
@@ -62,7 +63,9 @@ def parse(data: bytes) -> ParsedText:
             f"its elements are nested more than {MAX_OPEN_TAGS:,} deep: it is broken"
         )
     tree = LexborHTMLParser(markup)
-    return ParsedText(text=_visible_text(tree), title=_title(tree), metadata=_metadata(tree))
+    return ParsedText(
+        text=_visible_text(tree), title=_title(tree), metadata=_metadata(tree), has_headings=True
+    )
 
 
 def _decoded(data: bytes) -> str:
@@ -144,7 +147,7 @@ class _Page:
 
     def write(self, text: str) -> None:
         if self.preformatted and not self.cells:
-            first, *rest = text.split("\n")
+            first, *rest = LINE_END.split(text)
             self.line.append(first)
             for line in rest:
                 self.end_line()
@@ -159,9 +162,11 @@ class _Page:
         text = "".join(self.line)
         self.line.clear()
         if self.preformatted:
-            self.lines.append(text)
+            # Program text: a backslash would change what it says, a space does not.
+            self.lines.append(text if body(text) == text else f" {text}")
         elif text.strip(" |"):
-            self.lines.append(self.mark + re.sub(" {2,}", " ", text).strip())
+            line = re.sub(" {2,}", " ", text).strip()
+            self.lines.append(self.mark + line if self.mark else body(line))
             self.mark = ""
 
     def end_block(self) -> None:
@@ -221,6 +226,8 @@ def _enter(page: _Page, node: LexborNode) -> None:
     tag = node.tag or ""
     if tag in _BLOCKS:
         page.end_block()
+    elif tag == "br" and page.mark.startswith("#"):
+        page.write(" ")
     elif tag in _LINES:
         page.end_line()
     if tag in _MARKS and not page.cells:
@@ -239,7 +246,7 @@ def _leave(page: _Page, node: LexborNode) -> None:
         page.cells -= 1
     elif tag in _BLOCKS:
         page.end_block()
-    elif tag in _LINES or tag in _CELLS:
+    elif (tag in _LINES and tag != "br") or tag in _CELLS:
         page.end_line()
     if tag in _MARKS and not page.cells:
         page.mark = ""

@@ -18,7 +18,10 @@ from rag_pipeline.cli.ingest import ingest
 from rag_pipeline.cli.models import models
 from rag_pipeline.cli.output import one_line_errors
 from rag_pipeline.cli.parse import parse
+from rag_pipeline.cli.runs import runs
 from rag_pipeline.cli.search import search
+from rag_pipeline.cli.sync import sync
+from rag_pipeline.cli.watch import watch
 
 
 class Program(click.Group):
@@ -49,7 +52,7 @@ def cli(context: click.Context, home: Path | None, database: str | None, debug: 
     context.obj = Given(home=home, database=database, debug=debug)
 
 
-for command in (ingest, search, ask, history, doctor, parse, models, db):
+for command in (ingest, sync, watch, runs, search, ask, history, doctor, parse, models, db):
     cli.add_command(command)
 
 

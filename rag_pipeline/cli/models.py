@@ -9,6 +9,8 @@ from rag_pipeline.cli.context import Given, as_json_option
 from rag_pipeline.cli.output import FAILED, print_json, say
 
 if TYPE_CHECKING:
+    from rag_pipeline.settings import Settings
+    from rag_pipeline.weights.runtimes import EmbedderRuntimes
     from rag_pipeline.weights.store import WeightStore
 
 _MEGABYTE = 1_000_000
@@ -45,13 +47,18 @@ def list_models(as_json: bool) -> None:
 def pull_models(names: tuple[str, ...]) -> None:
     """Fetch the weights of NAMES, or of all models of the list; at once where they are there.
 
+    An embedder is also made ready for the runtime that the settings choose.
+
     \b
     Example:
       rag models pull smollm2
     """
     store = _store()
     for name in names or tuple(store.catalogue):
-        store.pull(store.entry(name), say)
+        entry = store.entry(name)
+        store.pull(entry, say)
+        if entry.role == "embedder":
+            say(f"{name} {_runtimes().prepare(store.resolve(name))}")
 
 
 @models.command("verify")
@@ -75,8 +82,19 @@ def verify_models(names: tuple[str, ...]) -> None:
 
 
 def _store() -> "WeightStore":
-    from rag_pipeline.settings import load_settings
     from rag_pipeline.weights.store import WeightStore
 
+    return WeightStore(_settings().cache_dir)
+
+
+def _runtimes() -> "EmbedderRuntimes":
+    from rag_pipeline.weights.runtimes import EmbedderRuntimes
+
+    return EmbedderRuntimes(_settings().embedding, _settings().cache_dir)
+
+
+def _settings() -> "Settings":
+    from rag_pipeline.settings import load_settings
+
     given = click.get_current_context().find_object(Given) or Given()
-    return WeightStore(load_settings(home=given.home).cache_dir)
+    return load_settings(home=given.home)

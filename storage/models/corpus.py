@@ -7,12 +7,23 @@ Rows are never changed, only closed; `forget` and compaction are what really rem
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, JsonValue, Table
 
 _LIVE = text("to_generation IS NULL")
+_LIKE_ANOTHER = text("to_generation IS NULL AND near_sha256 IS NOT NULL")
 
 
 class CorpusStateRow(Table):
@@ -43,6 +54,8 @@ class RunRow(Table):
 
     run_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
+    source_name: Mapped[str | None] = mapped_column(String(200))
+    """The declared source that was synchronised; None for paths named by hand."""
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None]
@@ -86,6 +99,18 @@ class DocumentRow(Table):
             sqlite_where=_LIVE,
             postgresql_where=_LIVE,
         ),
+        Index(
+            "ix_documents_near",
+            "collection_id",
+            "near_sha256",
+            sqlite_where=_LIKE_ANOTHER,
+            postgresql_where=_LIKE_ANOTHER,
+        ),
+        CheckConstraint(
+            "(near_sha256 IS NULL) = (similarity IS NULL)"
+            " AND (near_sha256 IS NOT NULL OR NOT is_held_back)",
+            name="near_is_whole",
+        ),
     )
 
     document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
@@ -96,6 +121,14 @@ class DocumentRow(Table):
     title: Mapped[str] = mapped_column(Text)
     """What its chunks were embedded and indexed with: the title that one of its sources gives."""
     text: Mapped[str] = mapped_column(Text)
+    outline: Mapped[list[Any] | None] = mapped_column(JsonValue)
+    """Its headings and pages, in the form of `storage.outline`; None where it has none."""
+    language: Mapped[str | None] = mapped_column(String(16))
+    near_sha256: Mapped[str | None] = mapped_column(String(64))
+    """Content of the text that this one is nearly the same as."""
+    similarity: Mapped[float | None] = mapped_column(Float)
+    is_held_back: Mapped[bool]
+    """Kept without chunks, as long as the text that it is nearly the same as is there."""
     from_generation: Mapped[int] = mapped_column(BigKey)
     to_generation: Mapped[int | None] = mapped_column(BigKey)
 
@@ -190,3 +223,42 @@ class ChangeRow(Table):
     generation: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
     chunk_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(6))
+
+
+class TextKeyRow(Table):
+    """A key that texts alike have in common: found by it, then compared in full.
+
+    Of documents that hold no more they are left: whoever looks joins the documents that do.
+    """
+
+    __tablename__ = "text_keys"
+    __table_args__ = (
+        CheckConstraint("kind IN ('near', 'edge')", name="kind"),
+        {"sqlite_with_rowid": False},
+    )
+
+    collection_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(4), primary_key=True)
+    """near: a band of the MinHash signature. edge: a line at the edge of a text or page."""
+    key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+
+
+class ResourceRow(Table):
+    """What was last read through to its end: a file, a page, the result of a query.
+
+    A memory that saves work, not truth: a row may be deleted at any moment.
+    """
+
+    __tablename__ = "resources"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collections.collection_id"), primary_key=True
+    )
+    uri_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    stamp: Mapped[str | None] = mapped_column(Text)
+    """What it looked like then; None where its looks can't be trusted."""
+    content_sha256: Mapped[str | None] = mapped_column(String(64))
+    """Hash of its bytes; None where they were not held together."""
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    documents: Mapped[int]

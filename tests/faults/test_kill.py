@@ -1,11 +1,10 @@
-"""Kill -9 at random times: what was acknowledged is there, and the indexes agree."""
+"""Kill -9: what was acknowledged is there, whole and once, and the indexes agree."""
 
 import os
 import random
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,20 @@ RUNS = 40
 def environment(folder: Path, run: int) -> dict[str, str]:
     path = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
     acks = str(folder / "acks.txt")
-    return {**os.environ, "PYTHONPATH": path, "FK_RUN": str(run), "FK_ACKS": acks}
+    return {**os.environ, "PYTHONPATH": path, "FK_SEED": str(run), "FK_ACKS": acks}
 
 
-def run_and_kill(folder: Path, run: int, after_s: float) -> bool:
+def command(folder: Path, what: str, *options: str) -> list[str]:
+    return [sys.executable, str(PROGRAM), what, str(folder / "store"), *options]
+
+
+def work_and_kill(folder: Path, run: int, *, rounds: int, after_s: float | None) -> bool:
     """Whether the program was still at work when it was killed."""
-    command = [sys.executable, str(PROGRAM), "ingest", str(folder)]
+    options = (str(folder / "documents"), "--rounds", str(rounds))
     with (folder / "acks.txt").open("ab") as acks:
-        process = subprocess.Popen(command, stdout=acks, env=environment(folder, run))
+        process = subprocess.Popen(
+            command(folder, "work", *options), stdout=acks, env=environment(folder, run)
+        )
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
@@ -36,38 +41,50 @@ def run_and_kill(folder: Path, run: int, after_s: float) -> bool:
     return False
 
 
-def verified(folder: Path, run: int) -> subprocess.CompletedProcess[str]:
+def run_to_the_end(folder: Path, what: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(PROGRAM), "verify", str(folder)],
-        env=environment(folder, run),
-        capture_output=True,
-        text=True,
+        command(folder, what, *options), env=environment(folder, 1), capture_output=True, text=True
     )
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:
-    assert not run_and_kill(tmp_path, 1, 120)
-    assert verified(tmp_path, 1).returncode == 0
-    acks = tmp_path / "acks.txt"
-    database = sqlite3.connect(tmp_path / "run-1" / "rag.db")
-    database.execute("UPDATE sources SET to_generation = 1 WHERE external_id = 'd3'")
+    assert not work_and_kill(tmp_path, 1, rounds=2, after_s=None)
+    assert run_to_the_end(tmp_path, "verify").returncode == 0
+    promises = (tmp_path / "acks.txt").read_text()
+    (tmp_path / "acks.txt").write_text(f"{promises}ACK d1.txt never-stored\n")
+    check = run_to_the_end(tmp_path, "verify")
+    assert (check.returncode, "never-stored" in check.stdout) == (1, True)
+    (tmp_path / "acks.txt").write_text(promises)
+    database = sqlite3.connect(tmp_path / "store" / "rag.db")
+    database.execute("UPDATE sources SET to_generation = 1 WHERE to_generation IS NULL")
     database.commit()
     database.close()
-    assert verified(tmp_path, 1).returncode == 1
-    acks.write_text("ACK 2:new:d3\n")
-    (tmp_path / "run-2").mkdir()
-    assert verified(tmp_path, 2).stdout == "1 documents are gone\n"
+    check = run_to_the_end(tmp_path, "verify")
+    assert (check.returncode, "no source has it" in check.stdout) == (1, True)
+
+
+def killed_in_turn(folder: Path, *, step: int) -> int:
+    (folder / "store").mkdir()
+    done = run_to_the_end(folder, "sweep", "--step", str(step))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(done.stdout.split()[2])
+
+
+def test_a_run_killed_at_any_statement_or_file_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    assert killed_in_turn(tmp_path, step=4) > 15
 
 
 @pytest.mark.slow
-def test_nothing_that_was_acknowledged_is_lost(tmp_path: Path) -> None:
-    started = time.monotonic()
-    assert not run_and_kill(tmp_path, 0, 120)
-    whole = time.monotonic() - started
+def test_a_run_killed_at_every_statement_and_file_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    assert killed_in_turn(tmp_path, step=1) > 60
+
+
+@pytest.mark.slow
+def test_one_store_outlives_many_kills_at_random_times(tmp_path: Path) -> None:
     rng = random.Random(1)
     killed = 0
-    for run in range(1, RUNS):
-        killed += run_and_kill(tmp_path, run, rng.uniform(0.3, 1.0) * whole)
-        check = verified(tmp_path, run)
+    for run in range(RUNS):
+        killed += work_and_kill(tmp_path, run, rounds=30, after_s=rng.uniform(0.6, 3))
+        check = run_to_the_end(tmp_path, "verify")
         assert check.returncode == 0, f"run {run}: {check.stdout}{check.stderr}"
     assert killed > RUNS / 2

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.minilm import MINILM_FOLDER, minilm
+from support.minilm import MINILM_FOLDER, minilm, on_torch
 
-from ingest.embed import SentenceTransformerEmbedder
+from ingest.embedders.local import LocalEmbedder
 from ingest.errors import EmbeddingError
 from storage.records import Vectors
 
@@ -121,8 +121,8 @@ def folder(tmp_path: Path) -> Path:
     )
 
 
-def opened(folder: Path) -> SentenceTransformerEmbedder:
-    return SentenceTransformerEmbedder(folder, name="m", weights_sha256="0" * 64)
+def opened(folder: Path) -> LocalEmbedder:
+    return on_torch(folder)
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:

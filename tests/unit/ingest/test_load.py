@@ -225,7 +225,7 @@ class TestContents:
         assert "larger than" in only_refusal(load([vast])).reason
 
     def test_an_unknown_format_is_skipped_with_the_ones_that_are_known(self, tmp_path):
-        refusal = only_refusal(load([write(tmp_path / "a.xyz", "text")]))
+        refusal = only_refusal(load([write(tmp_path / "a.xyz", b"\0\1\2")]))
         assert refusal.outcome == "skipped"
         assert "'.xyz' is not supported; supported are .txt" in refusal.reason
         assert refusal.source == f"{tmp_path}/a.xyz"

@@ -64,3 +64,8 @@ def test_a_quote_that_is_never_closed_is_refused():
 
 def test_other_encodings_are_read():
     assert "Größe: Maß" in parse("Größe,b\nMaß,2\n".encode("utf-16")).text
+
+
+def test_a_first_row_too_long_to_repeat_names_no_columns():
+    text = parse(f"{'x' * 300},b\n1,2\n".encode()).text
+    assert text.count("x" * 300) == 1

@@ -210,3 +210,86 @@ def test_another_kind_of_zip_is_refused():
         archive.writestr("a.txt", "x")
     with pytest.raises(RefusedError, match="not a Word document"):
         parse(buffer.getvalue())
+
+
+NOTES = (
+    f'{XML}<w:footnotes {W}><w:footnote w:type="separator" w:id="0"><w:p/></w:footnote>'
+    '<w:footnote w:id="1"><w:p><w:r><w:footnoteRef/><w:t>By hand.</w:t></w:r></w:p></w:footnote>'
+    '<w:footnote w:id="2"><w:p><w:r><w:t>See above.</w:t></w:r></w:p></w:footnote></w:footnotes>'
+)
+
+
+def with_footnotes(inner: str, notes: str = NOTES) -> bytes:
+    relations = RELATIONS.replace("officeDocument/2006/relationships/officeDocument", "{}")
+    relation = "officeDocument/2006/relationships/footnotes"
+    listed = relations.replace("{}", relation).replace("word/document.xml", "footnotes.xml")
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
+    override = f'<Override PartName="/word/footnotes.xml" ContentType="{kind}"/></Types>'
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", TYPES.replace("</Types>", override))
+        archive.writestr("_rels/.rels", RELATIONS)
+        archive.writestr("word/_rels/document.xml.rels", listed)
+        archive.writestr("word/document.xml", body(inner))
+        archive.writestr("word/footnotes.xml", notes)
+    return buffer.getvalue()
+
+
+def reference(number: int) -> str:
+    return f'<w:r><w:footnoteReference w:id="{number}"/></w:r>'
+
+
+def test_a_footnote_follows_the_paragraph_or_table_that_refers_to_it_once():
+    cell = f"<w:p><w:r><w:t>b</w:t></w:r>{reference(2)}</w:p>"
+    inner = (
+        f"<w:p><w:r><w:t>Lit</w:t></w:r>{reference(1)}<w:r><w:t> daily.</w:t></w:r></w:p>"
+        f"<w:tbl><w:tr><w:tc>{paragraph('a')}</w:tc><w:tc>{cell}</w:tc></w:tr></w:tbl>"
+        f"<w:p><w:r><w:t>End</w:t></w:r>{reference(1)}{reference(0)}{reference(9)}</w:p>"
+    )
+    assert normalise(parse(with_footnotes(inner)).text) == (
+        "Lit[1] daily.\n\n[1] By hand.\n\na | b[2]\n\n[2] See above.\n\nEnd[1][0][9]"
+    )
+
+
+def test_entities_in_a_part_of_notes_are_refused():
+    entity = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]>'
+    with pytest.raises(RefusedError, match="document type"):
+        parse(with_footnotes(paragraph("x"), NOTES.replace(XML, XML + entity)))
+
+
+def test_headers_and_footers_stand_once_at_the_end_without_page_numbers():
+    document = docx.Document()
+    document.add_paragraph("Words.")
+    for section in (document.sections[0], document.add_section()):
+        section.header.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "Lighthouse Board"
+        section.footer.is_linked_to_previous = False
+        section.footer.paragraphs[0].text = "Page 1 of 2"
+    assert normalise(parse(saved(document)).text) == "Words.\n\nLighthouse Board"
+
+
+def test_a_line_that_looks_like_a_heading_does_not_pass_as_one():
+    document = docx.Document()
+    document.add_heading("Real", 1)
+    document.add_paragraph("# not\n## nor this")
+    table = document.add_table(rows=1, cols=2)
+    table.cell(0, 0).text, table.cell(0, 1).text = "#", "Name"
+    parsed = parse(saved(document))
+    assert normalise(parsed.text) == "# Real\n\n\\# not\n\\## nor this\n\n\\# | Name"
+    assert parsed.has_headings
+
+
+def test_a_list_ends_where_a_paragraph_begins():
+    item = "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>item</w:t></w:r></w:p>"
+    assert text_of(item + item + paragraph("After")) == "- item\n- item\n\nAfter"
+
+
+def test_formulas_keep_their_letters():
+    math = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    assert text_of(f"<w:p><m:oMath {math}><m:r><m:t>E=mc</m:t></m:r></m:oMath></w:p>") == "E=mc"
+
+
+def test_elements_nested_without_end_are_refused():
+    deep = "<w:sdt><w:sdtContent>" * 3000
+    with pytest.raises(RefusedError, match=r"damaged|nested"):
+        parse(package(body(deep + deep.replace("<", "</"))))

@@ -147,3 +147,13 @@ def test_a_million_openings_of_comments_cost_no_time():
 )
 def test_broken_markup_is_no_reason_to_fail(markup):
     text_of(markup)
+
+
+def test_a_line_that_looks_like_a_heading_does_not_pass_as_one():
+    markup = "<h1>Real</h1><p># not</p><div>## nor</div><pre>a\n# comment</pre><ul><li># x</ul>"
+    assert text_of(markup) == "# Real\n\n\\# not\n\n\\## nor\n\na\n # comment\n\n- # x"
+    assert parse(markup.encode()).has_headings
+
+
+def test_a_heading_stays_on_one_line():
+    assert text_of("<h2>One<br>heading</h2><p>two<br>lines") == "## One heading\n\ntwo\nlines"

@@ -55,3 +55,23 @@ def test_rules_and_unclosed_blocks_are_no_front_matter(text):
 )
 def test_the_title_is_the_first_heading(text, title):
     assert parse(text.encode()).title == title
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("Title\n=====\ntext\n\nPart\n---\n", "# Title\ntext\n\n## Part\n"),
+        ("  ## Moved in ##\n#\ttab", "## Moved in\n# tab"),
+        ("two lines\nof text\n---\n", "two lines\nof text\n---\n"),
+        ("- item\n---\n> quote\n---\n", "- item\n---\n> quote\n---\n"),
+        ("a | b\n---\n", "## a | b\n"),
+        ("```\ncode\n```\n", "```\ncode\n```\n"),
+        ("```\nx\n# c\n```\n# Real", " ```\n x\n # c\n ```\n# Real"),
+        ("```\n# c\n```\n~~~\nx\n~~~", " ```\n # c\n ```\n~~~\nx\n~~~"),
+        ("```\n# never closed\n", " ```\n # never closed\n "),
+    ],
+)
+def test_a_mark_begins_a_line_if_and_only_if_it_is_a_heading(written, kept):
+    parsed = parse(written.encode())
+    assert parsed.text == kept
+    assert parsed.has_headings

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from ingest.sentences import sentences
+from ingest.sentences import blocks, is_row, sentences
 
 
 def cut(text):
@@ -121,3 +121,15 @@ def test_no_text_takes_more_than_linear_time(hostile):
     began = time.process_time()
     sentences(hostile)
     assert time.process_time() - began < 2
+
+
+def test_blocks_say_what_is_an_item_a_row_or_a_record():
+    text = "# Tea\nIt is green. It is hot.\n- one. Two.\n  three\n2 | cups\nname: Assam; minutes: 4"
+    found = [(text[start:end], is_row(text, start, end)) for start, end in blocks(text)]
+    assert found == [
+        ("# Tea", False),
+        ("It is green. It is hot.", False),
+        ("- one. Two.\n  three", True),
+        ("2 | cups", True),
+        ("name: Assam; minutes: 4", True),
+    ]
