@@ -1,22 +1,21 @@
-"""Files and folders to raw documents, one at a time: memory does not grow with the corpus."""
+"""Files and folders as a feed: named by a walk, opened one at a time."""
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import PathError, RefusedError, SkippedError
-from ingest.parse.formats import HEAD, MEDIA_TYPES, detect
-from ingest.parse.jsonl_record import decode_record, record_id
+from ingest.feed import Item, ReadThrough, Resource
+from ingest.feeds.reading import DEFAULT_LIMITS, Limits, Opened, documents
 from ingest.records import RawDocument, Refusal
 
-MAX_BYTES = 256 * 1024 * 1024
-"""Of a file that is one document. A JSONL file may be of any size: it is read line by line."""
-MAX_LINE_BYTES = 64 * 1024 * 1024
-_SKIPPED_AT_ONCE = 1024 * 1024
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SETTLED_S = 2.0
+"""A file that was written less than this ago may be written again without its times telling."""
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -34,6 +33,7 @@ class FoundFile:
     """Where to open it: links are followed already."""
     uri: str
     external_id: str
+    status: os.stat_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +48,38 @@ class _Root:
         return self.folder / self.file if self.file else self.folder
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    document: int
-    line: int
+class FileFeed:
+    """The documents in files and folders, in `walk`'s order. A JSONL file gives one a line."""
+
+    def __init__(self, paths: Sequence[Path], limits: Limits | None = None) -> None:
+        """Raise PathError at once if one of `paths` is not there or can't be opened."""
+        self._roots = [_root(Path(path)) for path in paths]
+        self._limits = limits or DEFAULT_LIMITS
+
+    def resources(self) -> Iterator[Resource | Refusal]:
+        """The regular files, none of them opened yet; what can't be looked into is a refusal."""
+        for found in _walk(self._roots):
+            if isinstance(found, Refusal):
+                yield found
+            else:
+                read = partial(_read, found, self._limits)
+                yield Resource(uri=found.uri, stamp=_stamp(found, found.status), read=read)
+
+    def covers(self, uri: str) -> bool:
+        """Whether `uri` is one of the named files, or stands below one of the named folders."""
+        roots = (_shown(root.path) for root in self._roots)
+        return any(uri == root or uri.startswith(f"{root.rstrip('/')}/") for root in roots)
 
 
-def load(
-    paths: Sequence[Path], *, max_bytes: int = MAX_BYTES, max_line_bytes: int = MAX_LINE_BYTES
-) -> Iterator[RawDocument | Refusal]:
-    """The documents in `paths`, in `walk`'s order, each read when it is asked for.
+def load(paths: Sequence[Path], limits: Limits | None = None) -> Iterator[RawDocument | Refusal]:
+    """All documents in `paths`, each read when it is asked for. Raises PathError at once."""
+    return _load(FileFeed(paths, limits))
 
-    A JSONL file gives one document a line. What can't be read comes as a Refusal in its place.
-    Raises PathError at once, before anything is read, if a named path is not there.
-    """
-    return _load(walk(paths), _Limits(max_bytes, max_line_bytes))
+
+def _load(feed: FileFeed) -> Iterator[RawDocument | Refusal]:
+    for resource in feed.resources():
+        items = [resource] if isinstance(resource, Refusal) else resource.read(None)
+        yield from (item for item in items if isinstance(item, RawDocument | Refusal))
 
 
 def walk(paths: Sequence[Path]) -> Iterator[FoundFile | Refusal]:
@@ -162,110 +179,72 @@ def _link(path: Path, folder: Path) -> Iterator[FoundFile | Refusal]:
 def _at(path: Path, folder: Path, target: Path) -> Iterator[FoundFile | Refusal]:
     """The file called `path` whose bytes are at `target`."""
     try:
-        kind = _special_kind(target.stat().st_mode)
+        status = target.stat()
     except OSError as error:
         yield _refused(path, f"it can't be opened: {_reason(error)}")
         return
-    if kind:
+    if kind := _special_kind(status.st_mode):
         yield _skipped(path, f"it is {kind}, not a file")
     else:
-        relative = path.relative_to(folder)
-        yield FoundFile(path=target, uri=_shown(path), external_id=_shown(relative))
+        relative = _shown(path.relative_to(folder))
+        yield FoundFile(path=target, uri=_shown(path), external_id=relative, status=status)
 
 
 def _special_kind(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _SPECIAL.get(stat.S_IFMT(mode), "a special file")
 
 
-def _load(found: Iterable[FoundFile | Refusal], limits: _Limits) -> Iterator[RawDocument | Refusal]:
-    for item in found:
-        if isinstance(item, Refusal):
-            yield item
-        else:
-            yield from _documents(item, limits)
-
-
-def _documents(found: FoundFile, limits: _Limits) -> Iterator[RawDocument | Refusal]:
+def _read(found: FoundFile, limits: Limits, _known: str | None) -> Iterator[Item]:
+    """The documents of a file, and its stamp if it stayed as it was meanwhile."""
     try:
         with _opened(found.path) as file:
-            yield from _read(file, found, limits)
+            yield from _documents(file, found, limits)
     except OSError as error:
-        yield Refusal(
-            source=found.uri, reason=f"it can't be read: {_reason(error)}", outcome="refused"
-        )
+        yield _problem(found, f"it can't be read: {_reason(error)}")
     except RefusedError as error:
-        yield Refusal(source=found.uri, reason=str(error), outcome="refused")
+        yield _problem(found, str(error))
     except SkippedError as error:
         yield Refusal(source=found.uri, reason=str(error), outcome="skipped")
+
+
+def _documents(file: BinaryIO, found: FoundFile, limits: Limits) -> Iterator[Item]:
+    before = os.fstat(file.fileno())
+    if kind := _special_kind(before.st_mode):
+        raise SkippedError(f"it is {kind}, not a file")
+    stamp = _stamp(found, before)
+    name = found.path.name
+    opened = Opened(file=file, uri=found.uri, external_id=found.external_id, name=name)
+    for item in documents(opened, limits):
+        is_line = isinstance(item, Refusal) or item.format == "jsonl"
+        if not is_line and _is_changed(file, found, stamp):
+            break
+        yield item
+    if _is_changed(file, found, stamp):
+        raise RefusedError("it was changed while it was read: the next run will read it again")
+    yield ReadThrough(stamp if _is_settled(before) else None)
+
+
+def _is_changed(file: BinaryIO, found: FoundFile, stamp: str) -> bool:
+    return _stamp(found, os.fstat(file.fileno())) != stamp
+
+
+def _stamp(found: FoundFile, status: os.stat_result) -> str:
+    """The time of the last change of status is in it: nobody can set that one back."""
+    times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
+    return f"{status.st_size}:{times}:{status.st_ino}:{found.external_id}"
+
+
+def _is_settled(status: os.stat_result) -> bool:
+    return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
+
+
+def _problem(found: FoundFile, reason: str) -> Refusal:
+    return Refusal(source=found.uri, reason=reason, outcome="refused")
 
 
 def _opened(path: Path) -> BinaryIO:
     """Open for reading; a file that became a pipe or a link since it was found does no harm."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb")
-
-
-def _read(file: BinaryIO, found: FoundFile, limits: _Limits) -> Iterator[RawDocument | Refusal]:
-    status = os.fstat(file.fileno())
-    if kind := _special_kind(status.st_mode):
-        raise SkippedError(f"it is {kind}, not a file")
-    if not status.st_size:
-        raise SkippedError("the file is empty")
-    format_ = detect(found.path.name, file.read(HEAD))
-    file.seek(0)
-    if format_ == "jsonl":
-        yield from _records(file, found, limits.line)
-        return
-    data = file.read(limits.document + 1) if status.st_size <= limits.document else b""
-    if not data or len(data) > limits.document:
-        raise RefusedError(f"it is larger than {limits.document:,} bytes: split it")
-    yield RawDocument(
-        uri=found.uri,
-        external_id=found.external_id,
-        data=data,
-        format=format_,
-        media_type=MEDIA_TYPES[format_],
-    )
-
-
-def _records(file: BinaryIO, found: FoundFile, max_bytes: int) -> Iterator[RawDocument | Refusal]:
-    first_line: dict[str, int] = {}
-    for number, line in _lines(file, max_bytes):
-        try:
-            external_id = _external_id(line, f"{found.external_id}#{number}", max_bytes)
-            if (first := first_line.setdefault(external_id, number)) != number:
-                raise RefusedError(f'its "_id" {external_id!r} stands on line {first} already')
-        except RefusedError as error:
-            yield Refusal(source=f"{found.uri}:{number}", reason=str(error), outcome="refused")
-            continue
-        yield RawDocument(
-            uri=found.uri,
-            external_id=external_id,
-            data=line,
-            format="jsonl",
-            media_type=MEDIA_TYPES["jsonl"],
-        )
-
-
-def _external_id(line: bytes, default: str, max_bytes: int) -> str:
-    if len(line) > max_bytes:
-        raise RefusedError(f"the line is longer than {max_bytes:,} bytes: split the record")
-    return record_id(decode_record(line)) or default
-
-
-def _lines(file: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Lines that hold anything, numbered from 1; of one that is too long, its beginning."""
-    number = 0
-    while line := file.readline(max_bytes + len(b"\r\n")):
-        number += 1
-        _skip_rest(file, line)
-        content = line.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").rstrip(b"\r\n")
-        if content.strip():
-            yield number, content
-
-
-def _skip_rest(file: BinaryIO, part: bytes) -> None:
-    while part and not part.endswith(b"\n"):
-        part = file.readline(_SKIPPED_AT_ONCE)
 
 
 def _shown(path: Path) -> str:

@@ -1,36 +1,33 @@
-"""The one place that states the order of the steps: load, compare, parse, place, commit.
+"""The one place that states the order of the steps: read, prepare, place, commit, prune.
 
 Documents go through in batches, and each batch is one transaction. What is known and unchanged
-costs a hash; a text that is stored already costs no forward pass; a document that can't be read is
-counted with its reason, and the version of it that is stored, if any, stays.
+costs a look at its stamp, or a hash; a text that is stored already costs no forward pass; a
+document that can't be read is counted with its reason, and the version of it that is stored, if
+any, stays.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from ingest.load import load
-from ingest.parse.registry import PARSER_VERSION, parse_or_refuse
-from ingest.place import Found, Placer, Plan
-from ingest.records import RawDocument, Refusal
+from ingest.errors import IngestError
+from ingest.feed import Feed
+from ingest.overlap import overlapped
+from ingest.parse.media import MediaReader
+from ingest.place import Placer, Plan, Prepared
+from ingest.read import Batch, Reading, Seen, SourceDefaults, fingerprint_of
 from ingest.report import IngestReport
+from ingest.sandbox.readers import DocumentReader
 from ingest.settings import BatchSettings
 from storage.bulk import batches
 from storage.corpus import CorpusWriter
-from storage.places import place_sha256
-from storage.records import Committed, KnownSource, NewSource, Origin, SourceId
+from storage.errors import StorageError
+from storage.records import Committed, KnownSource, ReadResource, SourceId
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceDefaults:
-    """What the caller says of all documents of a run."""
-
-    origin: Origin = Origin.REAL
-    generator_id: str | None = None
-    read_labels: frozenset[str] = frozenset()
+_BATCHES_UNDER_WAY = 2
+"""While a batch is prepared: one that is being stored, and one that waits for that."""
 
 
 def ignore(_event: object) -> None:
@@ -47,145 +44,123 @@ class Observer:
     """Called after each batch with the counts so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch whose texts are embedded, as far as can be told before its turn."""
+
+    prepared: Prepared
+    read: Sequence[ReadResource]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingestion:
     """Brings documents into one collection, under a writer's lease that its caller holds."""
 
     writer: CorpusWriter
     placer: Placer
+    documents: DocumentReader
+    lines: DocumentReader
     batching: BatchSettings
-    defaults: SourceDefaults = SourceDefaults()
-    observer: Observer = Observer()
+    media: MediaReader | None = None
+    defaults: SourceDefaults = field(default_factory=SourceDefaults)
+    observer: Observer = field(default_factory=Observer)
 
-    def run(self, paths: Sequence[Path], *, prune: bool = False) -> IngestReport:
-        """Ingest `paths`; with `prune`, also remove what was under them and is gone.
+    def run(self, feed: Feed, *, prune: bool = False) -> IngestReport:
+        """Ingest `feed`; with `prune`, also remove what came from it and is gone.
 
-        The run is on record from its beginning, and complete when this returns. Raises `PathError`
-        before anything is done if a path can't be read; `EmbeddingError` leaves all batches before
-        it committed.
+        The run is on record from its beginning, and complete when this returns; what breaks it off
+        is on record too. Raises `EmbeddingError`, `FeedError` and `StorageError`, which leave all
+        batches before them committed.
         """
         started = time.monotonic()
-        loaded = load(paths)
         report = IngestReport(run_id=self.writer.run_id, generation=self.writer.start_run())
-        seen: set[str] = set()
-        for batch in self._batches(loaded, report):
-            self._ingest_batch(batch, report)
-            if prune:
-                seen.update(place_sha256(raw.uri, raw.external_id) for raw in batch)
+        try:
+            self._ingest(feed, report, started, prune=prune)
+        except (IngestError, StorageError, KeyboardInterrupt) as error:
             report.seconds = time.monotonic() - started
-            self.observer.progressed(report)
-        if prune:
-            self._prune(paths, report, seen)
+            # Where the database is away, the run stays without an end, as it does after a kill.
+            with suppress(StorageError):
+                reason = str(error) or "it was interrupted"
+                self.writer.end_run({**report.as_json(), "error": reason})
+            raise
         report.seconds = time.monotonic() - started
         self.writer.end_run(report.as_json())
         return report
 
-    def _batches(
-        self, loaded: Iterable[RawDocument | Refusal], report: IngestReport
-    ) -> Iterator[list[RawDocument]]:
-        batch: list[RawDocument] = []
-        size = 0
-        for item in loaded:
-            if isinstance(item, Refusal):
-                report.refuse(item)
-                continue
-            batch.append(item)
-            size += len(item.data)
-            if len(batch) >= self.batching.max_documents or size >= self.batching.max_bytes:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
+    def preview(self, feed: Feed, *, prune: bool = False) -> IngestReport:
+        """What `run` would do, as far as can be told without embedding; nothing is written."""
+        started = time.monotonic()
+        report = IngestReport(run_id=self.writer.run_id, generation=self.writer.generation())
+        reading = self._reading(report)
+        present: set[str] = set()
+        for batch in reading.batches(feed):
+            self.placer.count(batch.found, present, report.documents)
+            self.observer.progressed(report)
+        if prune:
+            report.documents.deleted = len(self._gone(feed, reading.seen))
+        report.seconds = time.monotonic() - started
+        return report
 
-    def _ingest_batch(self, batch: Sequence[RawDocument], report: IngestReport) -> None:
-        fingerprint = self._fingerprint()
-        known = self.writer.known_sources((raw.uri, raw.external_id) for raw in batch)
-        found: list[Found] = []
-        for raw in batch:
-            stored = known.get(place_sha256(raw.uri, raw.external_id))
-            record_sha256 = hashlib.sha256(raw.data).hexdigest()
-            if _is_unchanged(stored, record_sha256, fingerprint):
-                report.documents.unchanged += 1
-                continue
-            text_and_source = self._read(raw, record_sha256, fingerprint, report)
-            if text_and_source is not None:
-                found.append(Found(*text_and_source, stored=stored))
-        if found:
-            plan = self.placer.place(found)
+    def _ingest(self, feed: Feed, report: IngestReport, started: float, *, prune: bool) -> None:
+        reading = self._reading(report)
+        prepared: deque[Prepared] = deque(maxlen=_BATCHES_UNDER_WAY)
+
+        def prepare(batch: Batch) -> _Ready:
+            prepared.append(self.placer.prepare(batch.found, list(prepared)))
+            return _Ready(prepared[-1], batch.read)
+
+        with overlapped(reading.batches(feed), prepare) as ready:
+            for batch in ready:
+                self._store(batch, report)
+                report.seconds = time.monotonic() - started
+                self.observer.progressed(report)
+        if prune:
+            self._prune(self._gone(feed, reading.seen), report)
+
+    def _reading(self, report: IngestReport) -> Reading:
+        return Reading(
+            writer=self.writer,
+            documents=self.documents,
+            lines=self.lines,
+            media=self.media,
+            batching=self.batching,
+            defaults=self.defaults,
+            fingerprint=fingerprint_of(self.placer.maker.fingerprint, self.defaults),
+            report=report,
+        )
+
+    def _store(self, ready: _Ready, report: IngestReport) -> None:
+        if ready.prepared.found:
+            plan = self.placer.place(ready.prepared)
             self._commit(plan, (), report)
             report.documents.new += plan.new
             report.documents.changed += plan.changed
             report.documents.duplicate += plan.duplicate
+            report.documents.near_duplicate += plan.near_duplicate
+        self.writer.remember(ready.read)
 
-    def _fingerprint(self) -> str:
-        """Everything but a record's bytes that decides what is stored of it."""
-        said = [
-            PARSER_VERSION,
-            self.placer.fingerprint,
-            self.defaults.origin,
-            self.defaults.generator_id,
-            sorted(self.defaults.read_labels),
-        ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-    def _read(
-        self, raw: RawDocument, record_sha256: str, fingerprint: str, report: IngestReport
-    ) -> tuple[str, NewSource] | None:
-        """The text of a document and where it comes from, or None if it has to be refused."""
-        parsed = parse_or_refuse(raw)
-        if isinstance(parsed, Refusal):
-            report.refuse(parsed)
-            return None
-        source = NewSource(
-            uri=raw.uri,
-            external_id=raw.external_id,
-            title=parsed.title,
-            metadata=parsed.metadata,
-            media_type=raw.media_type,
-            record_sha256=record_sha256,
-            fingerprint=fingerprint,
-            origin=self.defaults.origin,
-            generator_id=self.defaults.generator_id,
-            read_labels=self.defaults.read_labels,
-        )
-        return parsed.text, source
-
-    def _prune(self, paths: Sequence[Path], report: IngestReport, seen: Set[str]) -> None:
-        """Remove the sources under `paths` that were not found there any more.
+    def _gone(self, feed: Feed, seen: Seen) -> list[KnownSource]:
+        """The stored sources that came from `feed` and were not found there any more.
 
         What is there and could not be read keeps the version that is stored; what has nothing in
-        it any more does not. A refused folder speaks for all below it, and a refused line
-        (`uri:LINE`) for its whole file, for it may be any of the file's records.
+        it any more does not. A folder that can't be opened speaks for all below it, a line that is
+        no record for its whole file, for it may be any of the file's.
         """
-        roots = [path.resolve().as_posix() for path in paths]
-        refused = [failure.source for failure in report.failures if failure.outcome == "refused"]
-        unread = [*refused, *(source.rpartition(":")[0] for source in refused)]
-        gone = [
-            (source.uri, source.external_id)
-            for source in self.writer.live_sources()
-            if place_sha256(source.uri, source.external_id) not in seen
-            and _is_under(source.uri, roots)
-            and not _is_under(source.uri, unread)
-        ]
-        for places in batches(gone, self.batching.max_documents):
+        stored = self.writer.live_sources()
+        return [source for source in stored if feed.covers(source.uri) and seen.is_gone(source)]
+
+    def _prune(self, gone: Sequence[KnownSource], report: IngestReport) -> None:
+        places = [(source.uri, source.external_id) for source in gone]
+        for batch in batches(places, self.batching.max_documents):
             # Looked up anew: a commit that renews a text gives its other sources new keys.
-            known = self.writer.known_sources(places)
+            known = self.writer.known_sources(batch)
             removals = [source.source_id for source in known.values()]
             self._commit(self.placer.after_removal(removals), removals, report)
 
     def _commit(self, plan: Plan, removals: Sequence[SourceId], report: IngestReport) -> None:
-        committed = self.writer.commit(plan.placements, renewed=plan.renewed, removals=removals)
+        committed = self.writer.commit(
+            plan.placements, renewed=plan.renewed, removals=removals, confirmed=plan.confirmed
+        )
         report.add(committed)
         report.embedded += plan.embedded
         self.observer.committed(committed)
-
-
-def _is_unchanged(stored: KnownSource | None, record_sha256: str, fingerprint: str) -> bool:
-    return stored is not None and (
-        (stored.record_sha256, stored.fingerprint) == (record_sha256, fingerprint)
-    )
-
-
-def _is_under(uri: str, roots: Sequence[str]) -> bool:
-    """Whether `uri` is one of `roots` or below one; no name is below an empty one."""
-    return any(root and (uri == root or uri.startswith(f"{root.rstrip('/')}/")) for root in roots)

@@ -1,46 +1,66 @@
-"""Finds each text its place: exact dedup, then cutting and embedding of what is new.
+"""Finds each text its place: which stored texts a batch adds to, replaces, renews and ends.
 
 A text is stored once in a collection however many sources have it, under one of their titles: the
 title is part of what is embedded and indexed, so it is one that everybody may know who may read
-the text. When that title is none of its sources' any more, or the chunker or embedder has changed,
-the text is cut and embedded again and supersedes its old version; chunks that come out the same
-keep their vectors.
+the text. A text is made anew, and supersedes its stored version, when that title is none of its
+sources' any more, when it is found again after chunker, embedder or settings have changed, and
+when the original that it is nearly the same as goes.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
-from ingest.chunk import CHUNKER_VERSION, Span, chunk_spans
-from ingest.embed import Embedder
-from ingest.settings import ChunkSettings
+from ingest.make import Ahead, Draft, Maker, sha256
+from ingest.records import ReadText
+from ingest.report import DocumentCounts
 from storage.corpus import CorpusWriter
+from storage.places import place_sha256
 from storage.records import (
+    NO_OUTLINE,
+    Confirmed,
     DocumentId,
     KnownDocument,
-    KnownSource,
-    NewChunk,
     NewDocument,
     NewSource,
     Origin,
     Placement,
     SourceId,
     Titling,
-    Vectors,
 )
-
-_TITLE_SHARE = 4
-"""A title may take a quarter of what the embedder reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A text as it was found now, and the source as it was stored before, if it was."""
+    """A text as it was found now, and where."""
 
-    text: str
+    content: ReadText
     source: NewSource
-    stored: KnownSource | None
+
+    @property
+    def titling(self) -> Titling:
+        """The title that its source gives it."""
+        return Titling(self.source.title, self.source.origin, self.source.read_labels)
+
+    def draft(self, content_sha256: str, title: str, stored: KnownDocument | None = None) -> Draft:
+        """The text, to be made as it was found now."""
+        return Draft(
+            content_sha256=content_sha256,
+            text=self.content.text,
+            title=title,
+            outline=self.content.outline,
+            language=self.content.language,
+            stored=stored,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Texts that were found, with what could be made of them before their turn came."""
+
+    found: Sequence[Found]
+    contents: Sequence[str]
+    """The hash of each text."""
+    ahead: Ahead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,21 +69,23 @@ class Plan:
 
     placements: tuple[Placement, ...] = ()
     renewed: tuple[NewDocument, ...] = ()
-    """Texts to be cut and embedded again, although nothing was found that has them."""
+    """Texts to be stored anew, although nothing was found that has them."""
+    confirmed: tuple[Confirmed, ...] = ()
     new: int = 0
     changed: int = 0
     duplicate: int = 0
+    near_duplicate: int = 0
     embedded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """A text that has to be cut and embedded."""
+class _Touched:
+    """What a batch does to stored texts."""
 
-    content_sha256: str
-    text: str
-    title: str
-    supersedes: DocumentId | None
+    drafts: dict[str, Draft]
+    """Those that need a new version, by content."""
+    leaving: frozenset[DocumentId]
+    """Those that lose their last source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,134 +93,136 @@ class Placer:
     """Plans one batch at a time against what is stored."""
 
     writer: CorpusWriter
-    embedder: Embedder
-    chunking: ChunkSettings
+    maker: Maker
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of everything that decides how a text is cut and embedded."""
-        said = [CHUNKER_VERSION, self.chunking.model_dump(), astuple(self.embedder.space)]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    def prepare(self, found: Sequence[Found], under_way: Sequence[Prepared]) -> Prepared:
+        """Make what seems to be new, without waiting for the batches that are `under_way`."""
+        contents = [sha256(item.content.text) for item in found]
+        coming = {content for batch in under_way for content in batch.contents}
+        present = {*self.writer.documents_with(contents), *coming}
+        drafts = _first_drafts(_by_content(found, contents), present)
+        return Prepared(found, contents, self.maker.ahead(drafts, [b.ahead for b in under_way]))
 
-    def place(self, found: Sequence[Found]) -> Plan:
+    def place(self, prepared: Prepared) -> Plan:
         """Where the texts of one batch go."""
-        contents = [_sha256(item.text) for item in found]
+        found, contents = prepared.found, prepared.contents
+        known = self.writer.known_sources((f.source.uri, f.source.external_id) for f in found)
+        before = [known.get(place_sha256(f.source.uri, f.source.external_id)) for f in found]
         stored = self.writer.documents_with(contents)
-        replaced = [item.stored for item in found if item.stored is not None]
-        gained: dict[str, list[Titling]] = {}
-        for item, content in zip(found, contents, strict=True):
-            gained.setdefault(content, []).append(_titling(item.source))
-        shrunk = self.writer.documents(sorted({source.document_id for source in replaced}))
-        drafts = self._drafts(
-            {**{d.content_sha256: d for d in shrunk.values()}, **stored},
-            gained,
-            leaving=[source.source_id for source in replaced],
+        gained = _by_content(found, contents)
+        touched = self._touched(
+            [*{source.document_id for source in known.values()}],
+            stored=stored,
+            gained=gained,
+            closed=[source.source_id for source in known.values()],
         )
-        for item, content in zip(found, contents, strict=True):
-            if content not in stored and content not in drafts:
-                title = _choose(item.source.title, open_titles(gained[content]))
-                drafts[content] = _Draft(content, item.text, title, None)
-        documents, embedded = self._embedded(list(drafts.values()))
+        drafts = {**touched.drafts, **_first_drafts(gained, {*stored, *touched.drafts})}
+        made = self.maker.make(drafts, leaving=touched.leaving, ahead=prepared.ahead)
         placements = tuple(
             Placement(
                 source=item.source,
-                document=documents.get(content) or stored[content].document_id,
-                replaces=None if item.stored is None else item.stored.source_id,
+                document=made.documents.get(content) or stored[content].document_id,
+                replaces=None if source is None else source.source_id,
             )
-            for item, content in zip(found, contents, strict=True)
+            for item, content, source in zip(found, contents, before, strict=True)
         )
-        duplicates = _count_duplicates(found, contents, stored)
+        first = _first_seen(placements, contents, stored)
         return Plan(
             placements=placements,
-            renewed=tuple(documents[c] for c in documents if c not in gained),
-            new=len(found) - len(replaced) - duplicates,
-            changed=len(replaced),
-            duplicate=duplicates,
-            embedded=embedded,
+            renewed=tuple(d for content, d in made.documents.items() if content not in gained),
+            confirmed=made.confirmed,
+            new=first.count("new"),
+            changed=len(known),
+            duplicate=first.count("duplicate"),
+            near_duplicate=first.count("near_duplicate"),
+            embedded=made.embedded,
         )
+
+    def count(self, found: Sequence[Found], present: set[str], counts: DocumentCounts) -> None:
+        """Add to `counts` how `found` would come out, near duplicates aside; `present` are the
+        contents that came before, and come to be those of `found` too."""
+        contents = [sha256(item.content.text) for item in found]
+        present |= self.writer.documents_with(contents).keys()
+        known = self.writer.known_sources((f.source.uri, f.source.external_id) for f in found)
+        for item, content in zip(found, contents, strict=True):
+            if place_sha256(item.source.uri, item.source.external_id) in known:
+                counts.changed += 1
+            elif content in present:
+                counts.duplicate += 1
+            else:
+                counts.new += 1
+            present.add(content)
 
     def after_removal(self, removals: Sequence[SourceId]) -> Plan:
-        """What has to be embedded again because `removals` take a text's title with them."""
-        shrunk = self.writer.documents(self.writer.documents_of(removals))
-        stored = {document.content_sha256: document for document in shrunk.values()}
-        documents, embedded = self._embedded(list(self._drafts(stored, {}, removals).values()))
-        return Plan(renewed=tuple(documents.values()), embedded=embedded)
+        """What has to be made anew because `removals` take a title or an original with them."""
+        shrunk = self.writer.documents_of(removals)
+        touched = self._touched(shrunk, stored={}, gained={}, closed=removals)
+        made = self.maker.make(touched.drafts, leaving=touched.leaving, ahead=Ahead())
+        return Plan(
+            renewed=tuple(made.documents.values()),
+            confirmed=made.confirmed,
+            embedded=made.embedded,
+        )
 
-    def _drafts(
+    def _touched(
         self,
+        shrunk: Sequence[DocumentId],
+        *,
         stored: Mapping[str, KnownDocument],
-        gained: Mapping[str, Sequence[Titling]],
-        leaving: Sequence[SourceId],
-    ) -> dict[str, _Draft]:
-        """The stored texts that need a new version, by content.
-
-        `gained` are the titles that this batch gives them, `leaving` the sources that it closes.
-        """
-        kept = self.writer.titlings_of([d.document_id for d in stored.values()], without=leaving)
-        drafts: dict[str, _Draft] = {}
-        for content, document in stored.items():
-            titles = open_titles([*kept[document.document_id], *gained.get(content, ())])
-            is_titled = document.title in titles
-            is_outdated = content in gained and document.fingerprint != self.fingerprint
-            if not titles or (is_titled and not is_outdated):
+        gained: Mapping[str, Sequence[Found]],
+        closed: Sequence[SourceId],
+    ) -> _Touched:
+        """What becomes of `shrunk` texts, which lose `closed` sources, and of `stored` ones, which
+        gain titles."""
+        texts = {**self.writer.documents(shrunk), **{d.document_id: d for d in stored.values()}}
+        kept = self.writer.titlings_of([*texts], without=closed)
+        drafts: dict[str, Draft] = {}
+        gone: dict[str, DocumentId] = {}
+        for key, document in texts.items():
+            content = document.content_sha256
+            items = gained.get(content, ())
+            titles = open_titles([*kept[key], *(item.titling for item in items)])
+            if not titles:
+                gone[content] = key
                 continue
             title = _choose(document.title, titles)
-            drafts[content] = _Draft(content, document.text, title, document.document_id)
-        return drafts
+            if items and self._is_outdated(document, _most_structured(items)):
+                drafts[content] = _most_structured(items).draft(content, title, document)
+            elif title != document.title:
+                drafts[content] = Draft.renewing(document, title)
+        for document in self.writer.documents_near([*gone]):
+            content = document.content_sha256
+            if content not in gone and content not in drafts:
+                drafts[content] = Draft.renewing(document, document.title)
+        return _Touched(drafts, frozenset(gone.values()))
 
-    def _embedded(self, drafts: Sequence[_Draft]) -> tuple[dict[str, NewDocument], int]:
-        """The drafts as documents, by content, and how many texts the model was given."""
-        cut = [self._cut(draft) for draft in drafts]
-        inputs = [text for _, texts in cut for text in texts]
-        vectors, embedded = self._vectors(inputs)
-        documents: dict[str, NewDocument] = {}
-        for draft, (spans, texts) in zip(drafts, cut, strict=True):
-            chunks = tuple(
-                NewChunk(
-                    start=start,
-                    end=end,
-                    text=draft.text[start:end],
-                    embedded_sha256=_sha256(text),
-                    vector=vectors[_sha256(text)],
-                )
-                for (start, end), text in zip(spans, texts, strict=True)
-            )
-            documents[draft.content_sha256] = NewDocument(
-                content_sha256=draft.content_sha256,
-                fingerprint=self.fingerprint,
-                text=draft.text,
-                title=draft.title,
-                chunks=chunks,
-                supersedes=draft.supersedes,
-            )
-        return documents, embedded
+    def _is_outdated(self, stored: KnownDocument, found: Found) -> bool:
+        """Whether the text would be made in another way now, or shows more of its structure."""
+        is_structured = found.content.outline != NO_OUTLINE and stored.outline == NO_OUTLINE
+        return is_structured or stored.fingerprint != self.maker.fingerprint
 
-    def _cut(self, draft: _Draft) -> tuple[list[Span], list[str]]:
-        """The spans of a text, and what the embedder is given for each: title, then span."""
-        limit = self.embedder.max_tokens
-        context = self._context(draft.title, limit // _TITLE_SHARE)
-        room = limit - sum(self.embedder.count([context])) if context else limit
-        spans = chunk_spans(
-            draft.text,
-            tokenizer=self.embedder,
-            max_tokens=min(room, self.chunking.max_tokens or room),
-            overlap_tokens=self.chunking.overlap_tokens,
-        )
-        texts = [draft.text[start:end] for start, end in spans]
-        return spans, [f"{context}\n{text}" if context else text for text in texts]
 
-    def _context(self, title: str, max_tokens: int) -> str:
-        offsets = self.embedder.offsets(title)
-        return title if len(offsets) <= max_tokens else title[: offsets[max_tokens][0]].rstrip()
+def _by_content(found: Sequence[Found], contents: Sequence[str]) -> dict[str, list[Found]]:
+    gained: dict[str, list[Found]] = {}
+    for item, content in zip(found, contents, strict=True):
+        gained.setdefault(content, []).append(item)
+    return gained
 
-    def _vectors(self, texts: Sequence[str]) -> tuple[Mapping[str, Vectors], int]:
-        """A vector for each text, by its hash; the same text is never embedded twice."""
-        text_of = {_sha256(text): text for text in texts}
-        known = dict(self.writer.cached_vectors(list(text_of)))
-        missing = [key for key in text_of if key not in known]
-        embedded = self.embedder.embed([text_of[key] for key in missing])
-        known.update(zip(missing, embedded, strict=True))
-        return known, len(missing)
+
+def _first_drafts(gained: Mapping[str, Sequence[Found]], present: Set[str]) -> dict[str, Draft]:
+    """The texts that are not `present` yet."""
+    drafts: dict[str, Draft] = {}
+    for content, items in gained.items():
+        if content not in present:
+            titles = open_titles([item.titling for item in items])
+            title = _choose(items[0].source.title, titles)
+            drafts[content] = _most_structured(items).draft(content, title)
+    return drafts
+
+
+def _most_structured(items: Sequence[Found]) -> Found:
+    """One text may come as plain text and as a page with headings."""
+    return next((item for item in items if item.content.outline != NO_OUTLINE), items[0])
 
 
 def open_titles(titlings: Sequence[Titling]) -> frozenset[str]:
@@ -218,21 +242,17 @@ def _choose(wanted: str, titles: Set[str]) -> str:
     return wanted if wanted in titles else min(titles)
 
 
-def _titling(source: NewSource) -> Titling:
-    return Titling(source.title, source.origin, source.read_labels)
-
-
-def _count_duplicates(
-    found: Sequence[Found], contents: Sequence[str], stored: Mapping[str, KnownDocument]
-) -> int:
-    """Sources seen for the first time, of a text that is stored or came earlier in the batch."""
+def _first_seen(
+    placements: Sequence[Placement], contents: Sequence[str], stored: Mapping[str, KnownDocument]
+) -> list[str]:
+    """How each source that was not known before is counted."""
     present = set(stored)
-    duplicates = 0
-    for item, content in zip(found, contents, strict=True):
-        duplicates += item.stored is None and content in present
+    counted: list[str] = []
+    for placement, content in zip(placements, contents, strict=True):
+        document = placement.document
+        if placement.replaces is None:
+            is_like = isinstance(document, NewDocument) and document.likeness is not None
+            new = "near_duplicate" if is_like else "new"
+            counted.append("duplicate" if content in present else new)
         present.add(content)
-    return duplicates
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return counted

@@ -18,6 +18,7 @@ class DocumentCounts:
     duplicate: int = 0
     """New sources of a text that is stored already."""
     near_duplicate: int = 0
+    """New texts that say nearly what a stored one says."""
     failed: int = 0
     skipped: int = 0
     deleted: int = 0
@@ -34,6 +35,7 @@ class IngestReport:
     chunks_removed: int = 0
     embedded: int = 0
     """Texts that went through the model."""
+    bytes_read: int = 0
     seconds: float = 0.0
     failures: list[Refusal] = field(default_factory=list)
 
@@ -60,6 +62,7 @@ class IngestReport:
             "documents": asdict(self.documents),
             "chunks": {"added": self.chunks_added, "removed": self.chunks_removed},
             "embedded": self.embedded,
+            "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
             "failures": [asdict(refusal) for refusal in self.failures],
         }

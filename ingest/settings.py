@@ -18,6 +18,20 @@ class ChunkSettings(BaseModel):
     """Cut at headings and paragraphs where that is possible; False: between sentences only."""
 
 
+class DedupSettings(BaseModel):
+    """What is done about texts and lines that come again. Equal texts are always stored once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    near_duplicates: Literal["keep", "link", "skip"] = "link"
+    """Of a text that is nearly the same as a stored one: keep treats it like any other, link also
+    notes which one it is like, skip keeps it out of search for as long as the other is there."""
+    min_similarity: float = Field(default=0.7, ge=0.5, le=1)
+    """Which share of the shorter text has to stand in the longer one."""
+    boilerplate_after: int = Field(default=5, ge=0)
+    """A line at the edges of so many texts is not embedded: a letterhead, a signature. 0: never."""
+
+
 class BatchSettings(BaseModel):
     """How much goes into one transaction."""
 

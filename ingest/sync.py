@@ -32,7 +32,8 @@ from ingest.feeds.remote import RemoteFeed
 from ingest.feeds.sql import Columns, SqlFeed
 from ingest.feeds.web import WebFeed
 from ingest.load import FileFeed
-from ingest.pipeline import Ingestion, SourceDefaults
+from ingest.pipeline import Ingestion
+from ingest.read import SourceDefaults
 from ingest.records import Refusal
 from ingest.report import IngestReport
 from storage.errors import LeaseBusyError, StorageError
@@ -140,11 +141,7 @@ class Sync:
             feed = _feed_or_reason(source, self.declaration.folder, opened)
             if options.dry_run:
                 return ingestion.preview(feed, prune=prune)
-            try:
-                return ingestion.run(feed, prune=prune)
-            except IngestError as error:
-                ingestion.writer.end_run({"error": str(error)})
-                raise
+            return ingestion.run(feed, prune=prune)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ only reads the history loads neither an index nor a model.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rag_pipeline.errors import SettingsError
-from rag_pipeline.settings import Settings
+from rag_pipeline.settings import CollectionSettings, Settings
 from storage import schema
 from storage.collection import check_space, claim_space, open_collection
 from storage.engine import Database
@@ -20,11 +20,14 @@ from storage.errors import NotFoundError
 from storage.history import History
 from storage.lease import writer_lease
 from storage.reading import CorpusReader
-from storage.records import Collection, RunId
+from storage.records import Collection, CollectionId, RunId
 
 if TYPE_CHECKING:
     from ingest.embed import Embedder
-    from ingest.pipeline import Ingestion, Observer, SourceDefaults
+    from ingest.parse.media import MediaReader
+    from ingest.pipeline import Ingestion, Observer
+    from ingest.read import SourceDefaults
+    from ingest.sandbox.readers import DocumentReader
     from rag_pipeline.generation.answer import Answerer
     from rag_pipeline.generation.language_model import LanguageModel
     from rag_pipeline.retrieval.search import Retriever
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from storage.vector_index.faiss_flat import FaissFlatIndex
 
 ECHO = "echo"
+_NO_FENCE = -1
+"""Under which nothing can be committed."""
 
 
 def unchecked_database(settings: Settings) -> Database:
@@ -60,6 +65,7 @@ class Composition:
         self.settings = settings
         self._followers: dict[str, tuple[Follower[FaissFlatIndex], Follower[Bm25Index]]] = {}
         self._building = RLock()
+        self._open = ExitStack()
 
     @cached_property
     def database(self) -> Database:
@@ -101,6 +107,13 @@ class Composition:
             return EchoModel()
         found = self.weights.resolve(self.settings.generator)
         return TransformersModel(found.folder, name=found.name, weights_sha256=found.weights_sha256)
+
+    @cached_property
+    def parser(self) -> "DocumentReader":
+        """Parses files in a process of their own, which starts with the first."""
+        from ingest.sandbox.parser_process import ParserProcess
+
+        return self._open.enter_context(ParserProcess(self.settings.parsing))
 
     def followers(
         self, collection: Collection
@@ -164,33 +177,81 @@ class Composition:
 
     @contextmanager
     def ingestion(
-        self, name: str, *, defaults: "SourceDefaults", observer: "Observer"
+        self,
+        name: str,
+        *,
+        defaults: "SourceDefaults",
+        observer: "Observer",
+        wait: bool = True,
+        source_name: str | None = None,
+        media: "MediaReader | None" = None,
     ) -> Iterator["Ingestion"]:
-        """Ingestion into the collection of that name, made if need be, under the writer's lease."""
-        from ingest.pipeline import Ingestion
-        from ingest.place import Placer
-        from storage.corpus import CorpusWriter
+        """Ingestion into the collection of that name, made if need be, under the writer's lease.
 
-        with writer_lease(self.database) as fence:
+        Raises `LeaseBusyError` if another writer has it and this is not to `wait`.
+        """
+        with writer_lease(self.database, wait=wait) as fence:
             collection = open_collection(self.database, name)
             claim_space(self.database, collection, self.embedder.space)
-            writer = CorpusWriter(
-                database=self.database,
-                collection=collection,
-                fence=fence,
-                run_id=RunId(uuid4().hex),
+            yield self._ingestion(
+                collection, defaults, observer, fence=fence, source_name=source_name, media=media
             )
-            yield Ingestion(
-                writer=writer,
-                placer=Placer(
-                    writer=writer, embedder=self.embedder, chunking=self.settings.chunking
-                ),
-                batching=self.settings.batching,
-                defaults=defaults,
-                observer=observer,
-            )
+
+    @contextmanager
+    def preview(
+        self, name: str, *, defaults: "SourceDefaults", observer: "Observer"
+    ) -> Iterator["Ingestion"]:
+        """Ingestion that can only be previewed: it waits for no writer and changes nothing."""
+        try:
+            collection = self.reader.collection(name)
+        except NotFoundError:
+            collection = Collection(collection_id=CollectionId(0), name=name, space=None)
+        check_space(collection, self.embedder.space)
+        yield self._ingestion(collection, defaults, observer, fence=_NO_FENCE)
+
+    def _ingestion(
+        self,
+        collection: Collection,
+        defaults: "SourceDefaults",
+        observer: "Observer",
+        *,
+        fence: int,
+        source_name: str | None = None,
+        media: "MediaReader | None" = None,
+    ) -> "Ingestion":
+        from ingest.make import Maker
+        from ingest.pipeline import Ingestion
+        from ingest.place import Placer
+        from ingest.sandbox.readers import InProcessReader
+        from storage.corpus import CorpusWriter
+
+        writer = CorpusWriter(
+            database=self.database,
+            collection=collection,
+            fence=fence,
+            run_id=RunId(uuid4().hex),
+            source_name=source_name,
+        )
+        own = self.settings.collections.get(collection.name, CollectionSettings())
+        maker = Maker(
+            writer=writer,
+            embedder=self.embedder,
+            chunking=own.chunking or self.settings.chunking,
+            dedup=own.dedup or self.settings.dedup,
+        )
+        return Ingestion(
+            writer=writer,
+            placer=Placer(writer=writer, maker=maker),
+            documents=self.parser,
+            lines=InProcessReader(self.settings.parsing),
+            batching=self.settings.batching,
+            media=media,
+            defaults=defaults,
+            observer=observer,
+        )
 
     def close(self) -> None:
         """Give back what is open."""
+        self._open.close()
         if "database" in self.__dict__:
             self.database.close()

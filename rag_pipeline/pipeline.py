@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,12 @@ from storage.records import (
 )
 
 if TYPE_CHECKING:
+    from ingest.parse.media import MediaReader
+    from ingest.pipeline import Observer
+    from ingest.read import SourceDefaults
     from ingest.report import IngestReport
+    from rag_pipeline.datasets.export import ExportReport
+    from rag_pipeline.datasets.selection import Selection
     from rag_pipeline.doctor import Diagnosis
     from rag_pipeline.generation.answer import Answer, AnswerStream
     from rag_pipeline.retrieval.search import SearchResult
@@ -92,7 +97,7 @@ class RagPipeline:
         that can't be used.
         """
         given = load_settings(
-            home=None if home is None else Path(home), database_url=database, **settings
+            home=None if home is None else os.fspath(home), database_url=database, **settings
         )
         pipeline = cls(given, principal=principal)
         _ = pipeline._parts.database
@@ -115,26 +120,57 @@ class RagPipeline:
         prune: bool = False,
         generator_id: str | None = None,
         read_labels: frozenset[str] = frozenset(),
+        metadata: Mapping[str, Any] | None = None,
+        media: "MediaReader | None" = None,
         on_commit: "Callable[[Committed], None] | None" = None,
         on_progress: "Callable[[IngestReport], None] | None" = None,
     ) -> "IngestReport":
-        """Bring files and folders into a collection; what is unchanged costs a hash.
+        """Bring files and folders into a collection; what is unchanged costs a look at its times.
 
         `prune` removes what was under `paths` and is gone. `generator_id` tags all of it as
         synthetic, made by that generator. Who carries none of `read_labels` will not find it.
-        `on_commit` is called after each COMMIT. Raises `PathError`, `EmbeddingError`,
-        `SpaceMismatchError`; a document that can't be read is in the report, with its reason.
+        `metadata` is joined to what each document says of itself. `media` transcribes recordings
+        or captions images. `on_commit` is called after each COMMIT. Raises `PathError`,
+        `EmbeddingError`, `SpaceMismatchError`; a document that can't be read is in the report,
+        with its reason.
         """
-        from ingest.pipeline import Observer, SourceDefaults, ignore
+        from ingest.load import FileFeed
 
-        defaults = SourceDefaults(
-            origin=Origin.REAL if generator_id is None else Origin.SYNTHETIC,
-            generator_id=generator_id,
-            read_labels=read_labels,
-        )
-        observer = Observer(committed=on_commit or ignore, progressed=on_progress or ignore)
-        with self._parts.ingestion(collection, defaults=defaults, observer=observer) as ingestion:
-            return ingestion.run([Path(path) for path in paths], prune=prune)
+        feed = FileFeed([Path(path) for path in paths])
+        defaults = _defaults(generator_id, read_labels, metadata)
+        observer = _observer(on_commit, on_progress)
+        with self._parts.ingestion(
+            collection, defaults=defaults, observer=observer, media=media
+        ) as ingestion:
+            return ingestion.run(feed, prune=prune)
+
+    def ingest_records(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        *,
+        source: str,
+        collection: str = DEFAULT_COLLECTION,
+        prune: bool = False,
+        generator_id: str | None = None,
+        read_labels: frozenset[str] = frozenset(),
+        metadata: Mapping[str, Any] | None = None,
+        on_commit: "Callable[[Committed], None] | None" = None,
+        on_progress: "Callable[[IngestReport], None] | None" = None,
+    ) -> "IngestReport":
+        """Bring records of the form `{_id, title, text, metadata}` into a collection.
+
+        `source` names where they come from: the same name and `_id` at the next run are the same
+        document, and `prune` removes those of this source that do not come any more. All else is
+        as for `ingest`.
+        """
+        from ingest.feeds.records import RecordsFeed
+
+        defaults = _defaults(generator_id, read_labels, metadata)
+        observer = _observer(on_commit, on_progress)
+        with self._parts.ingestion(
+            collection, defaults=defaults, observer=observer, source_name=source
+        ) as ingestion:
+            return ingestion.run(RecordsFeed(records, source), prune=prune)
 
     def search(
         self,
@@ -211,6 +247,31 @@ class RagPipeline:
 
         return diagnose(self._parts, repair=repair)
 
+    def export(
+        self,
+        path: PathLike,
+        selection: "Selection | None" = None,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        origins: Origins = "real",
+        overwrite: bool = False,
+    ) -> "ExportReport":
+        """Write labelled documents to `path`, a .jsonl or .parquet file: one row a source.
+
+        Raises `DatasetError`, `NotFoundError`.
+        """
+        from rag_pipeline.datasets.export import export
+        from rag_pipeline.datasets.selection import Selection
+        from storage.export import snapshot
+
+        with snapshot(
+            self._parts.database,
+            collection,
+            principal=self._principal,
+            origins=_origins(origins),
+        ) as taken:
+            return export(taken, Path(path), selection or Selection(), overwrite=overwrite)
+
     def close(self) -> None:
         """Give back what is open."""
         self._parts.close()
@@ -229,6 +290,28 @@ class RagPipeline:
 
 def _origins(wanted: Origins) -> frozenset[Origin]:
     return frozenset(Origin) if wanted == "both" else frozenset({Origin(wanted)})
+
+
+def _defaults(
+    generator_id: str | None, read_labels: frozenset[str], metadata: Mapping[str, Any] | None
+) -> "SourceDefaults":
+    from ingest.read import SourceDefaults
+
+    return SourceDefaults(
+        origin=Origin.REAL if generator_id is None else Origin.SYNTHETIC,
+        generator_id=generator_id,
+        read_labels=read_labels,
+        metadata=metadata or {},
+    )
+
+
+def _observer(
+    on_commit: "Callable[[Committed], None] | None",
+    on_progress: "Callable[[IngestReport], None] | None",
+) -> "Observer":
+    from ingest.pipeline import Observer, ignore
+
+    return Observer(committed=on_commit or ignore, progressed=on_progress or ignore)
 
 
 def _default_user(principal: Principal) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,7 +17,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from ingest.settings import BatchSettings, ChunkSettings, EmbedSettings
+from ingest.settings import (
+    BatchSettings,
+    ChunkSettings,
+    DedupSettings,
+    EmbedSettings,
+    ParseSettings,
+)
 from rag_pipeline.errors import SettingsError
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.settings import RetrievalSettings
@@ -34,6 +40,15 @@ def default_home() -> Path:
 def default_cache() -> Path:
     """The platform's folder for what can be fetched again: model weights."""
     return user_cache_path(_APP)
+
+
+class CollectionSettings(BaseModel):
+    """What is set up otherwise for one collection; None: as for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chunking: ChunkSettings | None = None
+    dedup: DedupSettings | None = None
 
 
 class Settings(BaseSettings):
@@ -57,7 +72,11 @@ class Settings(BaseSettings):
     """A model of `rag models list`, a local folder, or a hub name like org/model."""
     generator: str = "smollm2"
     """A model of `rag models list`, a local folder, or a hub name like org/model."""
+    parsing: ParseSettings = ParseSettings()
     chunking: ChunkSettings = ChunkSettings()
+    dedup: DedupSettings = DedupSettings()
+    collections: dict[str, CollectionSettings] = Field(default_factory=dict)
+    """By name, in `settings.toml`: `[collections.letters.dedup]`."""
     batching: BatchSettings = BatchSettings()
     embedding: EmbedSettings = EmbedSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
@@ -86,6 +105,8 @@ def load_settings(**given: Any) -> Settings:
 
     Raises `SettingsError` naming the setting and where it came from.
     """
+    if given.get("home") == "":
+        raise SettingsError("the home is empty; name a folder, or leave it out for the usual one")
     chosen = {name: value for name, value in given.items() if value is not None}
     _check_environment()
     try:

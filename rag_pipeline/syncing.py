@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.feeds.declaration import FILE_NAME, AnySource, read_declaration
-from ingest.pipeline import Ingestion, Observer, SourceDefaults
+from ingest.pipeline import Ingestion, Observer
+from ingest.read import SourceDefaults
 from ingest.sync import Outcome, Sync, SyncOptions
 from rag_pipeline.composition import Composition
 from rag_pipeline.metrics_file import rendered, write_atomically
@@ -40,6 +41,8 @@ def sync(
     def open_ingestion(
         source: AnySource, defaults: SourceDefaults
     ) -> AbstractContextManager[Ingestion]:
+        if request.options.dry_run:
+            return parts.preview(source.collection, defaults=defaults, observer=told)
         return parts.ingestion(
             source.collection,
             defaults=defaults,

@@ -76,6 +76,11 @@ class CorpusWriter:
             )
             return connection.execute(select(CorpusStateRow.generation)).scalar_one()
 
+    def generation(self) -> int:
+        """The last one that was committed."""
+        with self.database.read() as connection:
+            return connection.execute(select(CorpusStateRow.generation)).scalar_one()
+
     def end_run(self, report: Mapping[str, Any]) -> None:
         """Complete the run's record."""
         with self.database.write() as connection:

@@ -3,6 +3,10 @@
 COMMIT is the acknowledgement, so SQLite runs with a write-ahead log that is synced at each commit.
 A write transaction takes SQLite's write lock when it begins: one that began by reading could not
 wait for the lock later, and would fail with "database is locked" instead.
+
+SQLite can't open a database with a write-ahead log on a read-only disk, for it has to write beside
+it even to read; unless it is told that nobody will ever write ("immutable"). It then takes no
+locks and does not look into the log, so it is told so only where that is certain.
 """
 
 import re
@@ -13,13 +17,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
+from storage.mounts import is_frozen, is_read_only
 
 SQLITE_BUSY_TIMEOUT_S = 60
 _SWITCH_PAUSE_S = 0.02
+_IMMUTABLE = "immutable"
+_READ_ONLY_DISK = (
+    (
+        r"readonly|read-only",
+        "the database {url} can't be written: the disk is read-only; copy its folder to one that"
+        " can be written, and name it with --home or --database",
+    ),
+    (
+        r"unable to open",
+        "the database {url} can't be opened: the disk is read-only, and the database is not there,"
+        " was not closed, or may be written elsewhere; copy its folder to a disk that can be"
+        " written, and name it with --home or --database",
+    ),
+)
+"""What to say instead of the following where the disk is why."""
 _WHAT_DRIVERS_SAY: tuple[tuple[str, type[StorageError], str], ...] = (
     (
         r"unable to open",
@@ -98,7 +125,7 @@ class Database:
                 finally:
                     plain.invalidate()
         except DBAPIError as error:
-            raise _storage_error(error, self.shown_url) from error
+            raise self._storage_error(error) from error
 
     def close(self) -> None:
         """Give back all connections."""
@@ -112,7 +139,15 @@ class Database:
                 with connection.begin():
                     yield connection
         except DBAPIError as error:
-            raise _storage_error(error, self.shown_url) from error
+            raise self._storage_error(error) from error
+
+    def _storage_error(self, error: DBAPIError) -> StorageError:
+        path = self.sqlite_path
+        if path and is_read_only(path.resolve().parent):
+            for pattern, message in _READ_ONLY_DISK:
+                if re.search(pattern, str(error.orig), re.IGNORECASE):
+                    return StorageError(message.format(url=self.shown_url))
+        return _storage_error(error, self.shown_url)
 
 
 def _engine(url: str | URL) -> Engine:
@@ -139,6 +174,8 @@ def _engine(url: str | URL) -> Engine:
             " run pip install 'rag-pipeline-service[postgres]'"
         ) from error
     if backend == "sqlite":
+        event.listen(engine, "do_connect", _open_immutable)
+        event.listen(engine, "checkout", _check_still_immutable)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -150,9 +187,38 @@ def _engine_options(backend: str) -> dict[str, Any]:
     return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
 
 
-def _set_up_sqlite(dbapi_connection: Any, _record: object) -> None:
+def _open_immutable(
+    dialect: Dialect, record: ConnectionPoolEntry, given: list[Any], options: dict[str, Any]
+) -> DBAPIConnection | None:
+    """A connection to a database that nobody can change; None for any other: open it as usual."""
+    if options.get("uri") or not _is_immutable(Path(given[0])):
+        return None
+    record.info[_IMMUTABLE] = Path(given[0])
+    uri = f"{Path(given[0]).absolute().as_uri()}?mode=ro&immutable=1"
+    return dialect.connect(uri, **{**options, "uri": True})
+
+
+def _is_immutable(database: Path) -> bool:
+    """Whether all of it is in its one file, and nobody can write there."""
+    path = database.resolve()
+    logs = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    return is_frozen(path.parent) and not any(log.exists() and log.stat().st_size for log in logs)
+
+
+def _check_still_immutable(
+    _connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """A disk may be made writable while a program runs: its connection is then opened anew."""
+    path = record.info.get(_IMMUTABLE)
+    if path and not _is_immutable(path):
+        raise DisconnectionError
+
+
+def _set_up_sqlite(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
     # The driver's own transaction handling starts them too late to choose their kind.
     dbapi_connection.isolation_level = None
+    if _IMMUTABLE in record.info:
+        return
     _switch_to_wal(dbapi_connection)
     for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         dbapi_connection.execute(f"PRAGMA {pragma}")

@@ -234,6 +234,8 @@ def _insert_citations(
             "answer_start": citation.answer_start,
             "answer_end": citation.answer_end,
             "score": citation.score,
+            "page": citation.page,
+            "headings": [*citation.headings] or None,
         }
         for ordinal, citation in enumerate(citations)
     ]
@@ -292,6 +294,8 @@ def _citations(connection: Connection, prompt_id: str) -> tuple[Citation, ...]:
             answer_start=row.answer_start,
             answer_end=row.answer_end,
             score=row.score,
+            page=row.page,
+            headings=tuple(row.headings or ()),
         )
         for row in rows
     )

@@ -6,12 +6,15 @@ out a writer that lost its lease without noticing: each lease takes the next num
 under an older number fails.
 """
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
+from sqlalchemy.exc import DBAPIError
 
 from storage.engine import Database
 from storage.errors import LeaseBusyError, StorageError
@@ -20,6 +23,15 @@ from storage.models.corpus import CorpusStateRow
 _ADVISORY_KEY = 7_220_115
 _WAIT_FOR_LOCK = text("SELECT pg_advisory_lock(:key) IS NOT NULL")
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
+_UNLOCK = text("SELECT pg_advisory_unlock(:key)")
+_IS_LOCKED = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND classid = 0 AND objid = :key AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+_LOOK_S = 0.2
+"""How long a writer that won't wait stands at the door: whoever asks `is_held` is in it for an
+instant."""
 _BUSY = "another process is writing to this corpus; wait for it to finish"
 
 
@@ -35,17 +47,53 @@ def writer_lease(database: Database, *, wait: bool = True) -> Iterator[int]:
         yield _next_fence(database)
 
 
+def is_held(database: Database) -> bool:
+    """Whether a writer is at work now. Keeps none out."""
+    path = database.sqlite_path
+    if path:
+        return _is_locked(_lock_path(path))
+    with database.read() as connection:
+        return bool(connection.execute(_IS_LOCKED, {"key": _ADVISORY_KEY}).scalar_one())
+
+
+def _lock_path(database_path: Path) -> str:
+    """A link to the database is locked where the database is."""
+    return f"{database_path.resolve()}.writer-lock"
+
+
+def _is_locked(path: str) -> bool:
+    """Asks by a shared lock, which needs no right to write and lets others ask too."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"whether a writer is at work can't be known: {path}: {error.strerror};"
+            " give your account the right to read it"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def _file_lock(database_path: Path, *, wait: bool) -> Iterator[None]:
-    # A link to the database is locked where the database is.
-    path = f"{database_path.resolve()}.writer-lock"
-    lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
+    path = _lock_path(database_path)
+    lock = FileLock(path, timeout=-1 if wait else _LOOK_S, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:
         raise LeaseBusyError(_BUSY) from error
     except OSError as error:
-        raise StorageError(f"{path} can't be locked for writing: {error.strerror}") from error
+        raise StorageError(
+            f"{path} can't be locked for writing: {error.strerror};"
+            " keep the database in a folder that you may write to"
+        ) from error
     try:
         yield
     finally:
@@ -59,7 +107,20 @@ def _server_lock(database: Database, *, wait: bool) -> Iterator[None]:
     with database.own_connection() as connection:
         if not connection.execute(statement, {"key": _ADVISORY_KEY}).scalar():
             raise LeaseBusyError(_BUSY)
-        yield
+        try:
+            yield
+        finally:
+            _unlock(connection)
+
+
+def _unlock(connection: Connection) -> None:
+    """Free the lock now: of a closed connection the server learns only after a while."""
+    try:
+        connection.execute(_UNLOCK, {"key": _ADVISORY_KEY})
+    except DBAPIError as error:
+        # The lock of a session that has ended is free; its writer learns of it by the fence.
+        if not error.connection_invalidated:
+            raise
 
 
 def _next_fence(database: Database) -> int:

@@ -6,9 +6,22 @@ chunks may be found. A text may be read if one of its sources may; and only thos
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
 from storage.bulk import rows_where
 from storage.collection import all_collections, find_collection
@@ -22,6 +35,7 @@ from storage.models.corpus import (
     SourceLabelRow,
     SourceRow,
 )
+from storage.outline import common_path, from_json, page_at, section_at
 from storage.records import (
     BEGINNING,
     ChunkId,
@@ -30,10 +44,12 @@ from storage.records import (
     DocumentId,
     Ids,
     Origin,
+    Outline,
     Position,
     Principal,
     SourceRef,
     StoredChunk,
+    StoredText,
 )
 
 REAL_ONLY = frozenset({Origin.REAL})
@@ -128,11 +144,9 @@ class CorpusReader:
             ChunkRow.chunk_id,
             ChunkRow.document_id,
             ChunkRow.text,
-            DocumentRow.title,
             ChunkRow.start_offset,
             ChunkRow.end_offset,
-        ).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
-        statement = statement.where(holds_at(ChunkRow, generation))
+        ).where(holds_at(ChunkRow, generation))
         with self.database.read() as connection:
             rows = list(rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids))
             sources = _sources_of(
@@ -140,34 +154,52 @@ class CorpusReader:
                 {row.document_id for row in rows},
                 _readable(principal, generation, origins),
             )
+            about = _about(connection, sources)
         return {
-            ChunkId(row.chunk_id): StoredChunk(
-                chunk_id=ChunkId(row.chunk_id),
-                document_id=DocumentId(row.document_id),
-                text=row.text,
-                title=_readable_title(row.title, sources[row.document_id]),
-                start=row.start_offset,
-                end=row.end_offset,
-                sources=tuple(sources[row.document_id]),
+            ChunkId(row.chunk_id): _stored_chunk(
+                row, about[row.document_id], sources[row.document_id]
             )
             for row in rows
             if row.document_id in sources
         }
 
+    def neighbours(
+        self,
+        chunk_id: ChunkId,
+        *,
+        principal: Principal,
+        generation: int,
+        before: int = 1,
+        after: int = 1,
+        origins: frozenset[Origin] = REAL_ONLY,
+    ) -> list[StoredChunk]:
+        """The chunks next to `chunk_id` in its document, in the order of the text, without it.
+
+        At most `before` and `after` of them; none if it does not hold at `generation` or may not
+        be read.
+        """
+        with self.database.read() as connection:
+            beside = _beside(connection, chunk_id, generation, before=before, after=after)
+        found = self.chunks(beside, principal=principal, generation=generation, origins=origins)
+        return [found[key] for key in beside if key in found]
+
     def document_texts(
         self, documents: Iterable[DocumentId], *, principal: Principal, generation: int
-    ) -> dict[DocumentId, str]:
+    ) -> dict[DocumentId, StoredText]:
         """The stored texts among `documents` that may be read, by document."""
         readable = exists().where(
             SourceRow.document_id == DocumentRow.document_id,
             _readable(principal, generation, frozenset(Origin)),
         )
-        statement: Select[int, str] = select(DocumentRow.document_id, DocumentRow.text).where(
-            readable
-        )
+        statement: Select[int, str, list[Any] | None] = select(
+            DocumentRow.document_id, DocumentRow.text, DocumentRow.outline
+        ).where(readable)
         with self.database.read() as connection:
             rows = rows_where(connection, statement, DocumentRow.document_id, list(documents))
-            return {DocumentId(row[0]): row[1] for row in rows}
+            return {
+                DocumentId(row[0]): StoredText(text=row[1], outline=from_json(row[2]))
+                for row in rows
+            }
 
 
 def _has_other_origins(
@@ -202,6 +234,80 @@ def _unlabelled_or_for(principal: Principal) -> ColumnElement[bool]:
         SourceLabelRow.label.in_(sorted(principal.labels)),
     )
     return or_(~labelled, allowed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What the chunks of one document have in common."""
+
+    title: str
+    language: str | None
+    outline: Outline
+    length: int
+
+
+def _about(connection: Connection, documents: Iterable[int]) -> dict[int, _About]:
+    statement = select(
+        DocumentRow.document_id,
+        DocumentRow.title,
+        DocumentRow.language,
+        DocumentRow.outline,
+        func.length(DocumentRow.text).label("length"),
+    )
+    return {
+        row.document_id: _About(
+            title=row.title,
+            language=row.language,
+            outline=from_json(row.outline),
+            length=row.length,
+        )
+        for row in rows_where(connection, statement, DocumentRow.document_id, sorted(documents))
+    }
+
+
+def _stored_chunk(
+    row: Row[int, int, str, int, int], about: _About, sources: Sequence[SourceRef]
+) -> StoredChunk:
+    chunk_id, document_id, text, start, end = row
+    outline, last = about.outline, end - 1
+    return StoredChunk(
+        chunk_id=ChunkId(chunk_id),
+        document_id=DocumentId(document_id),
+        text=text,
+        title=_readable_title(about.title, sources),
+        start=start,
+        end=end,
+        sources=tuple(sources),
+        headings=common_path(outline, start, end),
+        page=page_at(outline, start),
+        last_page=page_at(outline, last),
+        section=(
+            section_at(outline, start, about.length)[0],
+            section_at(outline, last, about.length)[1],
+        ),
+        language=about.language,
+    )
+
+
+def _beside(
+    connection: Connection, chunk_id: ChunkId, generation: int, *, before: int, after: int
+) -> list[ChunkId]:
+    """The keys of the chunks next to one that holds at `generation`, in the order of the text."""
+    held = select(ChunkRow.document_id, ChunkRow.start_offset).where(
+        ChunkRow.chunk_id == chunk_id, holds_at(ChunkRow, generation)
+    )
+    row = connection.execute(held).first()
+    if row is None:
+        return []
+    place, at = tuple_(ChunkRow.start_offset, ChunkRow.chunk_id), (row.start_offset, chunk_id)
+    same = select(ChunkRow.chunk_id).where(
+        ChunkRow.document_id == row.document_id, holds_at(ChunkRow, generation)
+    )
+    above = same.where(place < at).order_by(ChunkRow.start_offset.desc(), ChunkRow.chunk_id.desc())
+    below = same.where(place > at).order_by(ChunkRow.start_offset, ChunkRow.chunk_id)
+    nearest = connection.execute(above.limit(before)).scalars().all()
+    following = connection.execute(below.limit(after)).scalars().all()
+    return [ChunkId(key) for key in (*reversed(nearest), *following)]
 
 
 def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:

@@ -299,6 +299,23 @@ class StoredChunk:
     start: int
     end: int
     sources: tuple[SourceRef, ...]
+    headings: tuple[str, ...] = ()
+    """The headings that hold for all of it, the highest first."""
+    page: int | None = None
+    """Where it begins, from 1; None in a text without pages."""
+    last_page: int | None = None
+    section: tuple[int, int] = (0, 0)
+    """The sections that it stands in, as one span with their headings: what to read around it.
+    (0, 0) where nobody looked."""
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredText:
+    """The text of a document, and how it is divided."""
+
+    text: str
+    outline: Outline = NO_OUTLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +347,8 @@ PromptStatus = Literal["started", "completed", "failed", "cancelled"]
 class Citation:
     """A verified span: `quote` is exactly `document.text[start:end]`.
 
-    `answer_start` and `answer_end` say which part of the answer it supports.
+    `answer_start` and `answer_end` say which part of the answer it supports; `page` and `headings`
+    name the place of `start`.
     """
 
     quote: str
@@ -343,6 +361,8 @@ class Citation:
     answer_start: int
     answer_end: int
     score: float
+    page: int | None = None
+    headings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, 
 from sqlalchemy.sql import Select
 
 from storage.engine import Database
-from storage.errors import InvalidRecordError, LeaseBusyError, NotFoundError
-from storage.lease import _file_lock, _server_lock
+from storage.errors import InvalidRecordError, NotFoundError
+from storage.lease import is_held
 from storage.models.corpus import CollectionRow, CorpusStateRow, RunRow
 from storage.records import RunId
 
@@ -120,8 +120,10 @@ class Runs:
         """The run that is at work: only the newest can be, and only with the lease."""
         with self.database.read() as connection:
             newest = _newest(connection)
-        is_open = newest is not None and newest["ended_at"] is None
-        return newest["run_id"] if is_open and _lease_is_held(self.database) else None
+        if newest is None or newest["ended_at"] is not None or not is_held(self.database):
+            return None
+        running: str = newest["run_id"]
+        return running
 
     def _records(self, rows: Sequence[RowMapping], newest: RowMapping | None) -> list[RunRecord]:
         has_open = newest is not None and any(row["ended_at"] is None for row in rows)
@@ -129,7 +131,7 @@ class Runs:
         return [_record(row, running) for row in rows]
 
 
-def _newest_first() -> Select[Any]:
+def _newest_first() -> Select[*tuple[Any, ...]]:
     return (
         select(RunRow.__table__, CollectionRow.name.label("collection"))
         .join(CollectionRow, CollectionRow.collection_id == RunRow.collection_id)
@@ -139,17 +141,6 @@ def _newest_first() -> Select[Any]:
 
 def _newest(connection: Connection) -> RowMapping | None:
     return connection.execute(_newest_first().limit(1)).mappings().first()
-
-
-def _lease_is_held(database: Database) -> bool:
-    """Whether a writer is at work. Asks by taking the lock for an instant, without a fence."""
-    path = database.sqlite_path
-    lock = _file_lock(path, wait=False) if path else _server_lock(database, wait=False)
-    try:
-        with lock:
-            return False
-    except LeaseBusyError:
-        return True
 
 
 def _record(row: RowMapping, running: str | None) -> RunRecord:
@@ -175,7 +166,7 @@ def _is_completed() -> ColumnElement[bool]:
     return and_(RunRow.ended_at.is_not(None), RunRow.report[_ERROR].as_string().is_(None))
 
 
-def _totals(running: str | None) -> Select[Any]:
+def _totals(running: str | None) -> Select[*tuple[Any, ...]]:
     is_over = or_(RunRow.ended_at.is_not(None), RunRow.run_id != (running or ""))
     documents = [
         func.coalesce(func.sum(RunRow.report["documents"][outcome].as_integer()), 0).label(outcome)

@@ -6,9 +6,11 @@ into larger ones so that there are never more than a few (O'Neil et al. 1996, "T
 merge-tree"). A state is never changed, only replaced, so a search that took one is undisturbed.
 """
 
+import errno
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -143,7 +145,10 @@ class SegmentStore(Generic[SegmentT]):
         try:
             self._seal()
         except OSError as error:
-            _log.warning("The index file %s could not be written: %s", self._path, error)
+            if error.errno == errno.EROFS:
+                _warn_of_read_only_disk(self._path.parent)
+            else:
+                _log.warning("The index file %s could not be written: %s", self._path, error)
 
     def _worth_publishing(self) -> float:
         return max(self._publish_after, _PUBLISH_SHARE * self.state.count)
@@ -175,6 +180,12 @@ class SegmentStore(Generic[SegmentT]):
             arrays=self._format.arrays(segment),
             meta=self._format.meta,
         )
+
+
+@cache
+def _warn_of_read_only_disk(folder: Path) -> None:
+    """Once for all the files of a folder."""
+    _log.warning("The disk of %s is read-only: each program makes its own indexes", folder)
 
 
 def _whole(segment: SegmentT) -> Part[SegmentT]:

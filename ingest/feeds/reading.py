@@ -5,13 +5,26 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ingest.errors import RefusedError, SkippedError
-from ingest.load import MAX_BYTES, MAX_LINE_BYTES
-from ingest.parse.formats import HEAD, MEDIA_TYPES, detect
+from ingest.parse.formats import HEAD, MEDIA_TYPES, detect, media_type
 from ingest.parse.jsonl_record import decode_record, record_id
 from ingest.records import Format, RawDocument, Refusal
 
+MAX_BYTES = 256 * 1024 * 1024
+"""Of a file that is one document. A JSONL file may be of any size: it is read line by line."""
+MAX_LINE_BYTES = 64 * 1024 * 1024
 _SKIPPED_AT_ONCE = 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is held in memory at once."""
+
+    document: int = MAX_BYTES
+    line: int = MAX_LINE_BYTES
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,30 +40,28 @@ class Opened:
     """Known beforehand; None: told by name and bytes."""
 
 
-def documents(
-    opened: Opened, *, max_bytes: int = MAX_BYTES, max_line_bytes: int = MAX_LINE_BYTES
-) -> Iterator[RawDocument | Refusal]:
+def documents(opened: Opened, limits: Limits = DEFAULT_LIMITS) -> Iterator[RawDocument | Refusal]:
     """Its one document, or one for each line of JSONL; lines that are none are refusals.
 
     Raises RefusedError or SkippedError for a file that is none at all.
     """
     head = opened.file.read(HEAD)
     if not head:
-        raise SkippedError("it is empty")
+        raise SkippedError("the file is empty")
     format_ = opened.format or detect(opened.name, head)
     opened.file.seek(0)
     if format_ == "jsonl":
-        yield from _records(opened, max_line_bytes)
+        yield from _records(opened, limits.line)
         return
-    data = opened.file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise RefusedError(f"it is larger than {max_bytes:,} bytes: split it")
+    data = opened.file.read(limits.document + 1)
+    if len(data) > limits.document:
+        raise RefusedError(f"it is larger than {limits.document:,} bytes: split it")
     yield RawDocument(
         uri=opened.uri,
         external_id=opened.external_id,
         data=data,
         format=format_,
-        media_type=MEDIA_TYPES[format_],
+        media_type=media_type(format_, head),
     )
 
 

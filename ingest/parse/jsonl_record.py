@@ -13,7 +13,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def parse(data: bytes) -> ParsedText:
-    """The record's own text and title; other fields that hold one value join its metadata.
+    """The record's own text and title; other fields that hold one value, or a list of strings as
+    labels and tags are, join its metadata.
 
     Raises RefusedError for a line that is not an object with a string in `text`.
     """
@@ -63,6 +64,11 @@ def _metadata(record: dict[str, Any]) -> dict[str, Any]:
     own = record.get("metadata")
     said = own if isinstance(own, dict) else {"metadata": own} if own not in (None, "") else {}
     others = {key: value for key, value in record.items() if key not in _OWN_FIELDS}
-    return {
-        key: value for key, value in others.items() if not isinstance(value, dict | list)
-    } | said
+    return {key: value for key, value in others.items() if _is_short(value)} | said
+
+
+def _is_short(value: object) -> bool:
+    """Whether a value says something of the text; a vector, say, is nothing to show with it."""
+    if isinstance(value, list):
+        return all(isinstance(one, str) for one in value)
+    return not isinstance(value, dict)

@@ -40,6 +40,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("ingest_runs") as runs:
         runs.add_column(sa.Column("source_name", sa.String(length=200), nullable=True))
+    with op.batch_alter_table("citations") as citations:
+        citations.add_column(sa.Column("page", sa.Integer(), nullable=True))
+        citations.add_column(sa.Column("headings", JSON_VALUE, nullable=True))
     op.create_table(
         "text_keys",
         sa.Column("collection_id", KEY, autoincrement=False, nullable=False),
@@ -70,6 +73,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("resources")
     op.drop_table("text_keys")
+    with op.batch_alter_table("citations") as citations:
+        citations.drop_column("headings")
+        citations.drop_column("page")
     with op.batch_alter_table("ingest_runs") as runs:
         runs.drop_column("source_name")
     op.drop_index("ix_documents_near", table_name="documents")

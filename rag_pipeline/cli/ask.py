@@ -10,6 +10,7 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say, writing
+from rag_pipeline.cli.place import place_in
 
 if TYPE_CHECKING:
     from rag_pipeline.generation.answer import Answer, AnswerStream
@@ -105,7 +106,14 @@ def _print_answer(answer: "Answer") -> None:
     )
     for number, citation in enumerate(answer.citations, start=1):
         quote = " ".join(citation.quote.split())
-        click.echo(f"  {number}. {citation.source} [{citation.start}–{citation.end}]")
+        place = place_in(
+            citation.source,
+            page=citation.page,
+            headings=citation.headings,
+            start=citation.start,
+            end=citation.end,
+        )
+        click.echo(f"  {number}. {place}")
         click.echo(f"     “{quote}”")
 
 

@@ -12,7 +12,17 @@ from rag_pipeline.defaults import DEFAULT_COLLECTION
 if TYPE_CHECKING:
     from rag_pipeline.pipeline import RagPipeline
 
-ANY_PATH: click.Path = click.Path(path_type=Path, readable=False)
+
+class NamedPath(click.Path):
+    """A path that is not empty: an unset variable of a script must not mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; name a file or folder, or leave it out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+ANY_PATH: click.Path = NamedPath(path_type=Path, readable=False)
 """A path that click doesn't open: what can't be read is said where it is read, in one line."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -9,6 +9,7 @@ import click
 
 from rag_pipeline.cli.context import as_json_option, at_home, opened
 from rag_pipeline.cli.output import print_json
+from rag_pipeline.cli.place import place_in
 
 if TYPE_CHECKING:
     from storage.records import AnswerState, PromptRecord
@@ -87,7 +88,14 @@ def _print_prompt(prompt: "PromptRecord") -> None:
     click.echo(f"corpus      {prompt.collection}, generation {prompt.generation}")
     click.echo(f"model       {prompt.model}, weights {prompt.weights_sha256[:12]}…")
     for citation in prompt.citations:
-        click.echo(f"cited       {citation.source} [{citation.start}–{citation.end}]")
+        place = place_in(
+            citation.source,
+            page=citation.page,
+            headings=citation.headings,
+            start=citation.start,
+            end=citation.end,
+        )
+        click.echo(f"cited       {place}")
         click.echo(f"            “{_short(citation.quote)}”")
     for shown in prompt.evidence:
         mark = "cited" if shown.cited else ""

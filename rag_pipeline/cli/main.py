@@ -13,6 +13,7 @@ from rag_pipeline.cli.ask import ask
 from rag_pipeline.cli.context import ANY_PATH, Given
 from rag_pipeline.cli.db import db
 from rag_pipeline.cli.doctor import doctor
+from rag_pipeline.cli.export import export
 from rag_pipeline.cli.history import history
 from rag_pipeline.cli.ingest import ingest
 from rag_pipeline.cli.models import models
@@ -52,7 +53,20 @@ def cli(context: click.Context, home: Path | None, database: str | None, debug: 
     context.obj = Given(home=home, database=database, debug=debug)
 
 
-for command in (ingest, sync, watch, runs, search, ask, history, doctor, parse, models, db):
+for command in (
+    ingest,
+    sync,
+    watch,
+    runs,
+    search,
+    ask,
+    history,
+    export,
+    doctor,
+    parse,
+    models,
+    db,
+):
     cli.add_command(command)
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option
 from rag_pipeline.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from ingest.records import Part, RawDocument, ReadText, Refusal
 
 _REFUSED = 3
 _SKIPPED = 4
@@ -19,8 +22,8 @@ _SKIPPED = 4
 def parse(path: Path, as_json: bool) -> None:
     """Print the text of PATH as ingestion would see it.
 
-    Exits with 0 for text, 3 for a refused document, 4 for one with nothing to ingest; the reason
-    is on stderr.
+    Files inside it, such as attachments, follow under lines with their names. Exits with 0 for
+    text, 3 for a refused document, 4 for one with nothing to ingest; the reasons are on stderr.
 
     \b
     Example:
@@ -28,43 +31,78 @@ def parse(path: Path, as_json: bool) -> None:
     """
     from ingest.records import Refusal
 
-    status = 0
     documents: list[dict[str, Any]] = []
-    for item in _parsed(path):
+    outcomes: set[str] = set()
+    for item in _documents(path):
         if isinstance(item, Refusal):
             say(f"{item.outcome}: {item.source}: {item.reason}")
-            status = max(status, _REFUSED if item.outcome == "refused" else _SKIPPED)
-        elif as_json:
-            documents.append(item)
+            outcomes.add(item.outcome)
+            continue
+        outcomes.add("read")
+        if as_json:
+            documents.append(_as_json(*item))
         else:
-            click.echo(item["text"])
+            _print(*item)
     if as_json:
         print_json(documents)
-    raise SystemExit(status)
+    raise SystemExit(_status(outcomes, path))
 
 
-def _parsed(path: Path) -> Iterator[Any]:
-    """Each document of `path` as a dict, or the reason why it is none."""
+def _documents(path: Path) -> Iterator["Refusal | tuple[RawDocument, Part, ReadText]"]:
+    """Each document at `path` and inside it: what it was read from, or why it could not be."""
     from ingest.errors import PathError
     from ingest.load import load
-    from ingest.parse.registry import parse_or_refuse
     from ingest.records import Refusal
+    from ingest.sandbox.parser_process import ParserProcess
+    from ingest.sandbox.readers import InProcessReader
+    from ingest.settings import ParseSettings
 
     try:
         loaded = load([path])
     except PathError as error:
         yield Refusal(source=str(path), reason=str(error), outcome="refused")
         return
-    for raw in loaded:
-        parsed = raw if isinstance(raw, Refusal) else parse_or_refuse(raw)
-        if isinstance(raw, Refusal) or isinstance(parsed, Refusal):
-            yield parsed
-            continue
-        yield {
-            "external_id": raw.external_id,
-            "source": raw.uri,
-            "media_type": raw.media_type,
-            "title": parsed.title,
-            "metadata": dict(parsed.metadata),
-            "text": parsed.text,
-        }
+    limits = ParseSettings()
+    lines = InProcessReader(limits)
+    with ParserProcess(limits) as files:
+        for raw in loaded:
+            if isinstance(raw, Refusal):
+                yield raw
+                continue
+            for part in (lines if raw.format == "jsonl" else files).parts(raw):
+                content = part.content
+                yield content if isinstance(content, Refusal) else (raw, part, content)
+
+
+def _print(_: "RawDocument", part: "Part", read: "ReadText") -> None:
+    if part.path:
+        click.echo(f"==> {part.path} <==")
+    click.echo(read.text)
+
+
+def _as_json(raw: "RawDocument", part: "Part", read: "ReadText") -> dict[str, Any]:
+    inside = f"!/{part.path}" if part.path else ""
+    return {
+        "external_id": f"{raw.external_id}{inside}",
+        "source": f"{raw.uri}{inside}",
+        "media_type": part.media_type,
+        "title": read.title,
+        "metadata": dict(read.metadata),
+        "language": read.language,
+        "outline": {
+            "headings": [
+                {"start": heading.start, "level": heading.level, "title": heading.title}
+                for heading in read.outline.headings
+            ],
+            "page_starts": list(read.outline.page_starts),
+        },
+        "text": read.text,
+    }
+
+
+def _status(outcomes: set[str], path: Path) -> int:
+    if not outcomes:
+        say(f"skipped: {path}: there are no files in it")
+    if "read" in outcomes:
+        return 0
+    return _REFUSED if "refused" in outcomes else _SKIPPED

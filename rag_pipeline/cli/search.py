@@ -8,6 +8,7 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say, writing
+from rag_pipeline.cli.place import place_in
 from rag_pipeline.defaults import Mode, Origins
 
 if TYPE_CHECKING:
@@ -104,7 +105,14 @@ def _print_result(result: "SearchResult", *, as_json: bool) -> None:
 
 def _lines(hit: "Hit") -> Iterator[str]:
     ranks = f"vector {hit.vector_rank or '–'}, keyword {hit.keyword_rank or '–'}"
-    place = f"{hit.chunk.sources[0].source} [{hit.chunk.start}–{hit.chunk.end}]"
+    place = place_in(
+        hit.chunk.sources[0].source,
+        page=hit.chunk.page,
+        last_page=hit.chunk.last_page,
+        headings=hit.chunk.headings,
+        start=hit.chunk.start,
+        end=hit.chunk.end,
+    )
     yield f"{hit.rank}. {hit.score:.3f} ({ranks}) {place}"
     text = " ".join(hit.chunk.text.split())
     yield f"   {text[:_SHOWN_CHARACTERS]}{'…' if len(text) > _SHOWN_CHARACTERS else ''}"
@@ -127,6 +135,11 @@ def _as_json(hit: "Hit") -> Mapping[str, Any]:
         "title": first.title,
         "start": hit.chunk.start,
         "end": hit.chunk.end,
+        "headings": list(hit.chunk.headings),
+        "page": hit.chunk.page,
+        "section_start": hit.chunk.section[0],
+        "section_end": hit.chunk.section[1],
+        "language": hit.chunk.language,
         "metadata": dict(first.metadata),
         "sources": [
             {

@@ -28,6 +28,7 @@ from rag_pipeline.generation.prompt import SYSTEM, TEMPLATE_SHA256, begun, user_
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.search import Retriever, SearchResult
 from storage.history import History
+from storage.outline import heading_path, page_at
 from storage.reading import CorpusReader
 from storage.records import (
     AnswerState,
@@ -39,6 +40,7 @@ from storage.records import (
     PromptEnd,
     PromptId,
     PromptStart,
+    StoredText,
     Vectors,
 )
 
@@ -183,7 +185,7 @@ class Answerer:
 
     def _cited_texts(
         self, grounding: Grounding, result: SearchResult, principal: Principal
-    ) -> dict[DocumentId, str]:
+    ) -> dict[DocumentId, StoredText]:
         return self.reader.document_texts(
             {citation.document_id for citation in grounding.citations},
             principal=principal,
@@ -281,14 +283,14 @@ def _overlap(one: Citation, other: Citation) -> bool:
     return same and one.start < other.end and other.start < one.end
 
 
-def _standing(grounding: Grounding, texts: Mapping[DocumentId, str]) -> _Checked:
+def _standing(grounding: Grounding, texts: Mapping[DocumentId, StoredText]) -> _Checked:
     """The supported sentences alone, each citation checked once more against its document."""
     kept: list[str] = []
     citations: list[Citation] = []
     length = 0
     for sentence in grounding.sentences:
-        citation = sentence.citation
-        if citation is None or not verify(citation, texts.get(citation.document_id, ""), 0):
+        citation = _located(sentence.citation, texts)
+        if citation is None:
             continue
         text = grounding.answer[sentence.start : sentence.end]
         start = length + 1 if kept else 0
@@ -302,6 +304,19 @@ def _standing(grounding: Grounding, texts: Mapping[DocumentId, str]) -> _Checked
         text=" ".join(kept),
         state="grounded" if is_whole else "partial",
         citations=tuple(citations),
+    )
+
+
+def _located(citation: Citation | None, texts: Mapping[DocumentId, StoredText]) -> Citation | None:
+    """The citation, if its quote stands in the document, with the page and headings of its place
+    in that very text."""
+    found = None if citation is None else texts.get(citation.document_id)
+    if citation is None or found is None or not verify(citation, found.text, 0):
+        return None
+    return replace(
+        citation,
+        page=page_at(found.outline, citation.start),
+        headings=heading_path(found.outline, citation.start),
     )
 
 

@@ -35,15 +35,23 @@ class RagRetriever(BaseRetriever):
 
 
 def _document(hit: Hit) -> Document:
-    """A chunk under its first source; what we say of it stands before what the source says."""
+    """A chunk under its first source; what we know of it stands before what the source says."""
     first = hit.chunk.sources[0]
+    known = {
+        "page": hit.chunk.page,
+        "headings": list(hit.chunk.headings),
+        "language": hit.chunk.language,
+    }
     metadata: dict[str, Any] = {
         **first.metadata,
+        **{name: value for name, value in known.items() if value},
         "source": first.source,
         "external_id": first.external_id,
         "title": first.title,
         "start": hit.chunk.start,
         "end": hit.chunk.end,
+        "section_start": hit.chunk.section[0],
+        "section_end": hit.chunk.section[1],
         "score": hit.score,
     }
     return Document(id=str(hit.chunk.chunk_id), page_content=hit.chunk.text, metadata=metadata)

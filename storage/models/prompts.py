@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, JsonValue, Table
 
 
 class PromptRow(Table):
@@ -90,3 +90,6 @@ class CitationRow(Table):
     answer_start: Mapped[int]
     answer_end: Mapped[int]
     score: Mapped[float]
+    page: Mapped[int | None]
+    headings: Mapped[list[str] | None] = mapped_column(JsonValue)
+    """Kept here, as the quote is: a text may be divided anew, or be forgotten."""

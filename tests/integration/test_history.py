@@ -1,6 +1,7 @@
 """The record of exchanges, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,8 @@ def answered(text: str = "Because.", chunk_id: int = 9) -> PromptEnd:
         answer_start=0,
         answer_end=8,
         score=0.9,
+        page=3,
+        headings=("Results", "Costs › “2026” 💶"),
     )
     return PromptEnd(
         answer=text,
@@ -194,3 +197,14 @@ def test_many_at_once_lose_and_double_nothing(database: Database) -> None:
     listed = history.latest(principal=LOCAL_OWNER, limit=100)
     assert sorted(p.prompt_id for p in listed) == sorted(keys)
     assert {(p.question, p.answer) for p in listed} == {(f"Q{n}?", f"A{n}.") for n in range(40)}
+
+
+def test_a_citation_of_a_text_without_pages_and_headings_is_kept_without_them(
+    database: Database,
+) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(), principal=LOCAL_OWNER)
+    end = answered()
+    plain = replace(end.citations[0], page=None, headings=())
+    history.complete(prompt_id, replace(end, citations=(plain,)))
+    assert history.show(prompt_id, principal=LOCAL_OWNER).citations == (plain,)

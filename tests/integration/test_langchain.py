@@ -81,6 +81,8 @@ def test_a_document_says_where_its_text_stands(pipeline: RagPipeline) -> None:
         "title": "Title d",
         "start": 0,
         "end": len(TEXTS["d"]),
+        "section_start": 0,
+        "section_end": len(TEXTS["d"]),
         "score": hit.score,
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from support.embedding import WordEmbedder
 
+from ingest.sandbox.readers import InProcessReader
 from rag_pipeline.composition import Composition
 from rag_pipeline.pipeline import RagPipeline
 from storage.records import LOCAL_OWNER, Principal
@@ -23,6 +24,8 @@ def word_pipeline(
         home, database=database, principal=principal, generator="echo", **settings
     )
     parts_of(rag).embedder = embedder or WordEmbedder()
+    # The same parsers, without the time that their process takes to start.
+    parts_of(rag).parser = InProcessReader(rag.settings.parsing)
     return rag
 
 

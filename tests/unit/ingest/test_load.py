@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import PathError
+from ingest.feeds.reading import Limits
 from ingest.load import FoundFile, load, walk
 from ingest.records import RawDocument, Refusal
 
@@ -201,7 +202,12 @@ class TestFolders:
         write(tmp_path / "a.xyz", "text")
         write(tmp_path / "b.txt", "")
         assert list(walk([tmp_path])) == [
-            FoundFile(path=tmp_path / name, uri=f"{tmp_path}/{name}", external_id=name)
+            FoundFile(
+                path=tmp_path / name,
+                uri=f"{tmp_path}/{name}",
+                external_id=name,
+                status=(tmp_path / name).stat(),
+            )
             for name in ("a.xyz", "b.txt")
         ]
 
@@ -213,7 +219,7 @@ class TestContents:
 
     def test_a_file_over_the_limit_is_refused_and_one_at_it_is_not(self, tmp_path):
         at, over = write(tmp_path / "at.txt", "x" * 100), write(tmp_path / "over.txt", "x" * 101)
-        loaded = list(load([at, over], max_bytes=100))
+        loaded = list(load([at, over], Limits(document=100)))
         assert ids(loaded) == ["at.txt"]
         assert refusals(loaded) == [
             ("over.txt", "refused", "it is larger than 100 bytes: split it")
@@ -300,7 +306,7 @@ class TestJsonLines:
         at = '{"text": "' + "x" * 88 + '"}'
         assert len(at) == 100
         path = write(tmp_path / "a.jsonl", at + "\r\n" + at.replace("x", "xx") + "\n" + at)
-        loaded = list(load([path], max_line_bytes=100))
+        loaded = list(load([path], Limits(line=100)))
         assert ids(loaded) == ["a.jsonl#1", "a.jsonl#3"]
         assert refusals(loaded) == [
             ("a.jsonl:2", "refused", "the line is longer than 100 bytes: split the record")
@@ -313,7 +319,7 @@ class TestJsonLines:
             file.writelines(line for _ in range(5000))
         tracemalloc.start()
         try:
-            count = sum(1 for _ in load([path], max_bytes=1000))
+            count = sum(1 for _ in load([path], Limits(document=1000)))
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -72,6 +72,13 @@ class TestRecord:
         record = {"text": "x", "url": "u", "year": 1, "list": [1], "metadata": {"year": 2}}
         assert jsonl_record.parse(json.dumps(record).encode()).metadata == {"url": "u", "year": 2}
 
+    def test_lists_of_strings_join_the_metadata_and_vectors_and_objects_do_not(self):
+        record = {"text": "x", "label": ["a", "b"], "none": [], "vector": [0.5], "mixed": ["a", 1]}
+        assert jsonl_record.parse(json.dumps(record).encode()).metadata == {
+            "label": ["a", "b"],
+            "none": [],
+        }
+
     @pytest.mark.parametrize(
         ("metadata", "kept"), [(None, {}), ("", {}), ("words", {"metadata": "words"})]
     )

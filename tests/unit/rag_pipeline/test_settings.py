@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rag_pipeline.errors import SettingsError
+from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.settings import load_settings
 
 
@@ -48,6 +49,14 @@ def test_the_file_of_the_home_that_is_passed_is_read(home: Path, tmp_path: Path)
     write(home, 'generator = "wrong"')
     write(other, 'generator = "right"')
     assert load_settings(home=other).generator == "right"
+
+
+def test_an_empty_home_is_refused_and_never_the_current_folder(home: Path) -> None:
+    with pytest.raises(SettingsError, match="the home is empty"):
+        load_settings(home="")
+    with pytest.raises(SettingsError, match="the home is empty"):
+        RagPipeline.open("")
+    assert load_settings(home=Path()).home == Path()
 
 
 @pytest.mark.parametrize("name", ["RAG_RETREIVAL__DEPTH", "RAG_RETRIEVAL_DEPTH", "rag_hom"])

@@ -12,7 +12,7 @@ from support.corpora import place, writing
 from storage import schema
 from storage.engine import Database
 from storage.errors import LeaseBusyError, LeaseLostError
-from storage.lease import writer_lease
+from storage.lease import is_held, writer_lease
 
 _HOLD = """
 import sys, time
@@ -140,3 +140,62 @@ def test_a_link_to_the_database_leads_to_the_same_lease(tmp_path: Path) -> None:
             pytest.fail("two writers have the lease")
     database.close()
     linked.close()
+
+
+def test_a_lease_is_free_the_moment_its_holder_is_done(database: Database) -> None:
+    other = Database(database.engine.url.render_as_string(hide_password=False))
+    for turn in range(1, 60, 2):
+        for taker, expected in ((database, turn), (other, turn + 1)):
+            with writer_lease(taker, wait=False) as fence:
+                assert fence == expected
+    other.close()
+
+
+def test_whether_a_writer_is_at_work_is_known_to_others_and_to_itself(
+    database: Database, holder: subprocess.Popen
+) -> None:
+    assert is_held(database)
+    holder.kill()
+    holder.wait()
+    with writer_lease(database):
+        assert is_held(database)
+    assert not is_held(database)
+
+
+def test_asking_for_a_writer_leaves_nothing_behind(database: Database) -> None:
+    assert not is_held(database)
+    if database.sqlite_path:
+        assert not Path(f"{database.sqlite_path}.writer-lock").exists()
+
+
+def test_a_writer_of_another_database_on_the_same_server_is_not_meant(
+    database: Database, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = database.engine.url.set(database="postgres")
+    if database.is_sqlite:
+        url = database.engine.url.set(database=str(tmp_path / "other.db"))
+        schema.prepare(Database(url))
+    other = Database(url)
+    with writer_lease(database):
+        assert not is_held(other)
+    other.close()
+
+
+def test_who_asks_keeps_no_writer_out(database: Database) -> None:
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            is_held(database)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    try:
+        for _ in range(20):
+            with writer_lease(database, wait=False):
+                pass
+    finally:
+        done.set()
+        for thread in asking:
+            thread.join(30)

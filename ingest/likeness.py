@@ -1,0 +1,124 @@
+"""Decides which texts are nearly the same as one that is there already.
+
+Only originals, texts that are like no other, have keys and are compared with: so the number of
+candidates does not grow with the number of copies, and no text is a copy of a copy.
+"""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field
+
+from ingest.near_duplicates import (
+    MAX_DOCUMENTS_A_KEY,
+    NearIndex,
+    Shingled,
+    best_candidates,
+    shingled,
+    similarity,
+)
+from ingest.settings import DedupSettings
+from storage.corpus import CorpusWriter
+from storage.records import DocumentId, Likeness
+
+LIKENESS_VERSION = "1"
+"""Part of the fingerprint: raise it when the keys of a text change."""
+
+MAX_CHARACTERS = 1_000_000
+"""A longer text is not compared: that would cost more than it could save."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a text is like, and the keys under which others will find it."""
+
+    likeness: Likeness | None = None
+    near_keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text to compare, by the hash of its content."""
+
+    content_sha256: str
+    text: str
+    document_id: DocumentId | None
+    """Under which it is stored, if it is."""
+    stays_original: bool
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares the texts of one batch with what is stored and with one another, in order."""
+
+    writer: CorpusWriter
+    settings: DedupSettings
+    leaving: Set[DocumentId]
+    """Stored texts that go with this batch: nothing is kept like them."""
+    _shingled: dict[str, Shingled] = field(default_factory=dict)
+    _in_batch: NearIndex[str] = field(default_factory=NearIndex)
+
+    def compare(self, texts: Sequence[Text]) -> dict[str, Compared]:
+        """What each of `texts` is like, by content. An original that has its keys stays one."""
+        if self.settings.near_duplicates == "keep":
+            return {text.content_sha256: Compared() for text in texts}
+        keys = {text.content_sha256: self._keys(text) for text in texts}
+        every = sorted({key for some in keys.values() for key in some})
+        holders = self.writer.holders_of("near", every, limit=MAX_DOCUMENTS_A_KEY)
+        return {
+            text.content_sha256: self._compared(text, keys[text.content_sha256], holders)
+            for text in texts
+        }
+
+    def _keys(self, text: Text) -> Sequence[int]:
+        if len(text.text) > MAX_CHARACTERS:
+            return ()
+        self._shingled[text.content_sha256] = shingled(text.text)
+        return self._shingled[text.content_sha256].keys
+
+    def _compared(
+        self, text: Text, keys: Sequence[int], holders: dict[int, list[DocumentId]]
+    ) -> Compared:
+        stored = [holders[key] for key in keys if key in holders]
+        is_known = any(text.document_id in some for some in stored)
+        likeness = None if is_known or text.stays_original else self._likeness(text, keys, stored)
+        if likeness is not None:
+            return Compared(likeness=likeness)
+        self._in_batch.add(text.content_sha256, keys)
+        return Compared(near_keys=tuple(keys))
+
+    def _likeness(
+        self, text: Text, keys: Sequence[int], stored: Iterable[Sequence[DocumentId]]
+    ) -> Likeness | None:
+        """The original that `text` is most like; of equals the stored one, then the first."""
+        staying = [[key for key in some if key not in self.leaving] for some in stored]
+        candidates = [
+            *self._stored(best_candidates([some for some in staying if some])),
+            *self._in_batch.candidates(keys),
+        ]
+        own = self._shingled.get(text.content_sha256)
+        best: Likeness | None = None
+        for content in candidates:
+            share = 0.0 if own is None else similarity(own, self._shingled[content])
+            if share >= self.settings.min_similarity and (best is None or share > best.similarity):
+                best = Likeness(
+                    content_sha256=content,
+                    similarity=share,
+                    is_held_back=self._says_no_more(own, self._shingled[content]),
+                )
+        return best
+
+    def _says_no_more(self, own: Shingled | None, original: Shingled) -> bool:
+        """Whether the text may be kept out of search: one that is longer than its original has
+        something of its own to say."""
+        is_longer = own is not None and len(own.tokens) > len(original.tokens)
+        return self.settings.near_duplicates == "skip" and not is_longer
+
+    def _stored(self, documents: Sequence[DocumentId]) -> list[str]:
+        """The contents of stored texts, made ready to be compared with."""
+        found = self.writer.documents(documents)
+        contents = []
+        for key in documents:
+            document = found[key]
+            contents.append(document.content_sha256)
+            if document.content_sha256 not in self._shingled:
+                self._shingled[document.content_sha256] = shingled(document.text)
+        return contents

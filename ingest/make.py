@@ -1,0 +1,324 @@
+"""Makes documents of texts: compared with others, cut, embedded, or only confirmed as they are."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import astuple, dataclass, field
+
+from ingest.boilerplate import Span
+from ingest.chunk import CHUNKER_VERSION, Cut, cut
+from ingest.embed import Embedder
+from ingest.likeness import LIKENESS_VERSION, Compared, Comparison, Text
+from ingest.parse.registry import PARSER_VERSION
+from ingest.repetition import EdgedText, Repeated, repeated
+from ingest.settings import ChunkSettings, DedupSettings
+from storage.corpus import CorpusWriter, EmbeddedSpan
+from storage.records import (
+    Confirmed,
+    DocumentId,
+    KnownDocument,
+    NewChunk,
+    NewDocument,
+    Outline,
+    TextKeys,
+    Vectors,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A text that is to be made, for the first time or anew."""
+
+    content_sha256: str
+    text: str
+    title: str
+    outline: Outline
+    language: str | None
+    stored: KnownDocument | None = None
+
+    @classmethod
+    def renewing(cls, stored: KnownDocument, title: str) -> "Draft":
+        """A stored text, under `title` from now on."""
+        return cls(
+            content_sha256=stored.content_sha256,
+            text=stored.text,
+            title=title,
+            outline=stored.outline,
+            language=stored.language,
+            stored=stored,
+        )
+
+    @property
+    def document_id(self) -> DocumentId | None:
+        return None if self.stored is None else self.stored.document_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """All that decides how a text is cut."""
+
+    content_sha256: str
+    title: str
+    outline: Outline
+    omitted: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was made of texts before their turn: it saves the same work when it comes."""
+
+    cuts: Mapping[_Wording, Sequence[Cut]] = field(default_factory=dict)
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    """By the hash of what was embedded."""
+    embedded: int = 0
+    """Texts that went through the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What came of drafts."""
+
+    documents: Mapping[str, NewDocument]
+    """By content."""
+    confirmed: tuple[Confirmed, ...]
+    embedded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """Makes the documents of one collection."""
+
+    writer: CorpusWriter
+    embedder: Embedder
+    chunking: ChunkSettings
+    dedup: DedupSettings
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides how a text is read, compared, cut and embedded."""
+        said = [
+            PARSER_VERSION,
+            CHUNKER_VERSION,
+            LIKENESS_VERSION,
+            self.chunking.model_dump(),
+            self.dedup.model_dump(),
+            astuple(self.embedder.space),
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def ahead(self, drafts: Mapping[str, Draft], under_way: Sequence[Ahead]) -> Ahead:
+        """Cut and embed `drafts` as if nothing were `under_way`, but for the same vectors."""
+        edged = {content: _edged(draft, is_original=True) for content, draft in drafts.items()}
+        common = self._repeated(edged, frozenset()).common
+        wordings = {
+            content: self._wording(drafts[content], edged[content], common) for content in drafts
+        }
+        cuts = {wordings[c]: self._cut(draft, wordings[c].omitted) for c, draft in drafts.items()}
+        earlier = {key: vector for ahead in under_way for key, vector in ahead.vectors.items()}
+        return self._embedded(cuts, Ahead(vectors=earlier))
+
+    def make(self, drafts: Mapping[str, Draft], *, leaving: Set[DocumentId], ahead: Ahead) -> Made:
+        """The documents of `drafts`, and of stored texts that these make necessary to renew.
+
+        `leaving` are the stored texts that go at the same time.
+        """
+        drafts, compared = self._compared(drafts, leaving)
+        edged = _all_edged(drafts, compared)
+        found = self._repeated(edged, leaving)
+        if found.newly_in:
+            drafts, compared = self._with_renewed(found.newly_in, drafts, compared, leaving)
+            edged = _all_edged(drafts, compared)
+            found = self._repeated(edged, leaving)
+        wordings = {
+            content: self._wording(draft, edged[content], found.common)
+            for content, draft in drafts.items()
+            if not _is_held_back(compared[content])
+        }
+        cuts = {
+            w: ahead.cuts.get(w) or self._cut(drafts[c], w.omitted) for c, w in wordings.items()
+        }
+        ready = self._embedded(cuts, ahead)
+        documents = {
+            content: self._document(
+                draft, compared[content], edged[content], ready, wordings.get(content)
+            )
+            for content, draft in drafts.items()
+        }
+        same = self._unchanged(drafts, documents)
+        return Made(
+            documents={c: document for c, document in documents.items() if c not in same},
+            confirmed=tuple(_confirmed(drafts[c], documents[c]) for c in same),
+            embedded=ready.embedded,
+        )
+
+    def _compared(
+        self, drafts: Mapping[str, Draft], leaving: Set[DocumentId]
+    ) -> tuple[dict[str, Draft], dict[str, Compared]]:
+        """What each draft is like; what was like one that is no original any more joins them."""
+        compared = self._compare(drafts, leaving)
+        demoted = {
+            content: draft.stored.document_id
+            for content, draft in drafts.items()
+            if draft.stored is not None
+            and draft.stored.likeness is None
+            and compared[content].likeness is not None
+        }
+        orphans = {
+            document.content_sha256: Draft.renewing(document, document.title)
+            for document in self.writer.documents_near([*demoted])
+            if document.content_sha256 not in drafts
+        }
+        compared |= self._compare(orphans, {*leaving, *demoted.values()})
+        return {**drafts, **orphans}, compared
+
+    def _compare(
+        self, drafts: Mapping[str, Draft], leaving: Set[DocumentId]
+    ) -> dict[str, Compared]:
+        texts = [
+            Text(
+                content_sha256=content,
+                text=draft.text,
+                document_id=draft.document_id,
+                stays_original=self._stays_original(draft.stored),
+            )
+            for content, draft in drafts.items()
+        ]
+        return Comparison(self.writer, self.dedup, leaving).compare(texts)
+
+    def _stays_original(self, stored: KnownDocument | None) -> bool:
+        """An original remains one under the same settings: others may be like it."""
+        return (
+            stored is not None
+            and stored.likeness is None
+            and stored.fingerprint == self.fingerprint
+        )
+
+    def _with_renewed(
+        self,
+        documents: Sequence[DocumentId],
+        drafts: Mapping[str, Draft],
+        compared: Mapping[str, Compared],
+        leaving: Set[DocumentId],
+    ) -> tuple[dict[str, Draft], dict[str, Compared]]:
+        stored = self.writer.documents(documents).values()
+        renewed = {d.content_sha256: Draft.renewing(d, d.title) for d in stored}
+        return {**drafts, **renewed}, {**compared, **self._compare(renewed, leaving)}
+
+    def _repeated(self, edged: Mapping[str, EdgedText], leaving: Set[DocumentId]) -> Repeated:
+        after = self.dedup.boilerplate_after
+        return repeated(edged, after=after, writer=self.writer, leaving=leaving)
+
+    def _wording(self, draft: Draft, edged: EdgedText, common: Set[int]) -> _Wording:
+        omitted = edged.omitted(common) if self.dedup.boilerplate_after else ()
+        return _Wording(draft.content_sha256, draft.title, draft.outline, omitted)
+
+    def _cut(self, draft: Draft, omitted: Sequence[Span]) -> Sequence[Cut]:
+        return cut(
+            draft.text,
+            title=draft.title,
+            outline=draft.outline,
+            omitted=omitted,
+            tokenizer=self.embedder,
+            max_tokens=self.embedder.max_tokens,
+            settings=self.chunking,
+        )
+
+    def _embedded(self, cuts: Mapping[_Wording, Sequence[Cut]], ahead: Ahead) -> Ahead:
+        """`cuts` with a vector for each, and how many the model was given, those ahead included.
+
+        The same text is never embedded twice.
+        """
+        text_of = {sha256(one.embedded): one.embedded for some in cuts.values() for one in some}
+        vectors = {key: ahead.vectors[key] for key in text_of if key in ahead.vectors}
+        vectors |= self.writer.cached_vectors([key for key in text_of if key not in vectors])
+        missing = [key for key in text_of if key not in vectors]
+        embedded = self.embedder.embed([text_of[key] for key in missing])
+        vectors |= zip(missing, embedded, strict=True)
+        return Ahead(cuts, vectors, ahead.embedded + len(missing))
+
+    def _document(
+        self,
+        draft: Draft,
+        compared: Compared,
+        edged: EdgedText,
+        ready: Ahead,
+        wording: _Wording | None,
+    ) -> NewDocument:
+        cuts = () if wording is None else ready.cuts[wording]
+        has_edges = edged.is_original and self.dedup.boilerplate_after
+        return NewDocument(
+            content_sha256=draft.content_sha256,
+            fingerprint=self.fingerprint,
+            text=draft.text,
+            title=draft.title,
+            chunks=tuple(_chunk(draft.text, one, ready.vectors) for one in cuts),
+            outline=draft.outline,
+            language=draft.language,
+            likeness=compared.likeness,
+            keys=TextKeys(near=compared.near_keys, edge=edged.keys if has_edges else ()),
+            supersedes=draft.document_id,
+        )
+
+    def _unchanged(
+        self, drafts: Mapping[str, Draft], documents: Mapping[str, NewDocument]
+    ) -> list[str]:
+        """The stored texts that came out as they are, but for what they were made with."""
+        alike = {
+            content: draft.stored.document_id
+            for content, draft in drafts.items()
+            if draft.stored is not None
+            and (draft.stored.title, draft.stored.likeness)
+            == (draft.title, documents[content].likeness)
+        }
+        spans = self.writer.chunks_of([*alike.values()])
+        return [c for c, key in alike.items() if spans[key] == _spans(documents[c])]
+
+
+def sha256(text: str) -> str:
+    """The name of a text: equal texts have one."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _edged(draft: Draft, *, is_original: bool) -> EdgedText:
+    return EdgedText(
+        text=draft.text,
+        outline=draft.outline,
+        document_id=draft.document_id,
+        is_original=is_original,
+    )
+
+
+def _all_edged(
+    drafts: Mapping[str, Draft], compared: Mapping[str, Compared]
+) -> dict[str, EdgedText]:
+    return {c: _edged(d, is_original=compared[c].likeness is None) for c, d in drafts.items()}
+
+
+def _is_held_back(compared: Compared) -> bool:
+    return compared.likeness is not None and compared.likeness.is_held_back
+
+
+def _chunk(text: str, made: Cut, vectors: Mapping[str, Vectors]) -> NewChunk:
+    key = sha256(made.embedded)
+    return NewChunk(
+        start=made.start,
+        end=made.end,
+        text=text[made.start : made.end],
+        embedded_sha256=key,
+        vector=vectors[key],
+    )
+
+
+def _spans(document: NewDocument) -> list[EmbeddedSpan]:
+    return sorted((chunk.start, chunk.end, chunk.embedded_sha256) for chunk in document.chunks)
+
+
+def _confirmed(draft: Draft, document: NewDocument) -> Confirmed:
+    assert draft.stored is not None
+    return Confirmed(
+        document_id=draft.stored.document_id,
+        fingerprint=document.fingerprint,
+        outline=document.outline,
+        language=document.language,
+        keys=document.keys,
+    )

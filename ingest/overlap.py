@@ -1,0 +1,93 @@
+"""Lets two steps of a pipeline run ahead of whoever takes their results.
+
+While one batch is committed, the next is embedded and the one after that is read and parsed. Each
+queue holds one item, so that memory does not grow with the corpus.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Generic, TypeVar
+
+_LOOK_UP_S = 0.1
+"""How often a thread that waits looks whether it is to stop."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """No item comes any more, because there are none or because of `error`."""
+
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lane(Generic[A]):
+    """Carries items from one thread to another."""
+
+    stop: Event
+    queue: "Queue[tuple[A] | _Ended]"
+
+    def run(self, items: Iterable[A]) -> None:
+        """Put `items` in, with whatever they raise, until there are no more or `stop` is set."""
+        ended = _Ended()
+        try:
+            for item in items:
+                if not self._put((item,)):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised again where the items are taken
+            ended = _Ended(error)
+        self._put(ended)
+
+    def items(self) -> Iterator[A]:
+        """What comes out; raises what was raised while it was made."""
+        while not self.stop.is_set():
+            try:
+                item = self.queue.get(timeout=_LOOK_UP_S)
+            except Empty:
+                continue
+            if not isinstance(item, _Ended):
+                yield item[0]
+            elif item.error is not None:
+                raise item.error
+            else:
+                return
+
+    def _put(self, item: tuple[A] | _Ended) -> bool:
+        while not self.stop.is_set():
+            try:
+                self.queue.put(item, timeout=_LOOK_UP_S)
+            except Full:
+                continue
+            return True
+        return False
+
+
+@contextmanager
+def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[B]]:
+    """`step` of each of `items`, in order; making the items and the steps have a thread each.
+
+    What either raises is raised to whoever takes the results, after those before it. The threads
+    have ended when the context has; an item that is being made then is finished first.
+    """
+    stop = Event()
+    made: _Lane[A] = _Lane(stop, Queue(1))
+    stepped: _Lane[B] = _Lane(stop, Queue(1))
+    threads = [
+        Thread(target=made.run, args=[items], name="ingest-read", daemon=True),
+        Thread(
+            target=stepped.run, args=[map(step, made.items())], name="ingest-embed", daemon=True
+        ),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield stepped.items()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
