@@ -39,7 +39,7 @@ _FULL = 0.75
 """Of the memory that a process may have: with more in use from the last document, none comes."""
 _MEGABYTE = 1024 * 1024
 _SAID_AT_MOST = 64 * 1024
-_DYING_S = 2
+_DYING_S = 1
 _BUFFER = 128 * 1024
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1));"

@@ -18,13 +18,14 @@ DOCUMENT_KEYS = {
 HIT_KEYS = {
     *("chunk_id", "document_id", "external_id", "source", "score", "rank", "vector_rank"),
     *("keyword_rank", "text", "start", "end", "metadata", "sources"),
+    *("headings", "page", "section_start", "section_end", "language"),
 }
 ANSWER_KEYS = {
     *("prompt_id", "answer", "state", "citations", "usage", "timings", "generation", "model"),
 }
 CITATION_KEYS = {
     *("quote", "source", "document_id", "external_id", "chunk_id", "start", "end"),
-    *("answer_start", "answer_end", "score"),
+    *("answer_start", "answer_end", "score", "page", "headings"),
 }
 
 
@@ -92,6 +93,46 @@ def test_keyword_search_shows_metadata_and_a_human_reads_lines(library: Any) -> 
     assert "records.jsonl" in shown.out
     nothing = library.rag("search", "zebra", "--mode", "keyword")
     assert (nothing.status, nothing.out) == (0, "nothing found\n")
+
+
+REPORT = """# Report
+
+It was a good year.
+
+## Costs
+
+The bridge of Ravenport cost forty million crowns in all.
+"""
+FRESNEL = PACKAGES / "examples" / "documents" / "fresnel-lens.pdf"
+
+
+def test_a_place_is_named_by_page_and_headings(rag: Program, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    report.write_text(REPORT)
+    assert rag("ingest", report, FRESNEL).status == 0
+    (hit,) = rag("search", "crowns", "--mode", "keyword", "--json").json["hits"]
+    assert (hit["headings"], hit["page"], hit["language"]) == (["Report"], None, "en")
+    text = stored_text(rag, str(report))
+    assert text[hit["section_start"] : hit["section_end"]] == text
+    (lens,) = rag("search", "Fresnel prisms", "--mode", "keyword", "--json").json["hits"]
+    assert (lens["headings"], lens["page"]) == ([], 1)
+    shown = rag("search", "Fresnel prisms", "--mode", "keyword").out
+    assert f"{FRESNEL} · page 1 [{lens['start']}–{lens['end']}]" in shown
+    question = "How much did the bridge of Ravenport cost?"
+    answered = rag("ask", question).out
+    assert f"1. {report} · Report › Costs [" in answered
+    (citation,) = rag("ask", question, "--json").json["citations"]
+    assert (citation["headings"], citation["page"]) == (["Report", "Costs"], None)
+
+
+@pytest.mark.parametrize("arguments", [("--home", "", "history", "list"), ("ingest", "")])
+def test_an_empty_path_is_never_the_current_folder(
+    rag: Program, arguments: tuple[str, ...]
+) -> None:
+    refused = rag.bare(*arguments)
+    assert refused.status == 2
+    assert "it is empty; name a file or folder" in refused.err
+    assert not any(rag.cwd.iterdir())
 
 
 def test_a_run_file_has_a_row_for_every_id_of_a_shared_text(library: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 from support.cli import PACKAGES, Program
 from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
@@ -17,7 +17,9 @@ from rag_pipeline.generation.answer import NO_EVIDENCE_ANSWER, Answer
 from rag_pipeline.generation.language_model import GREEDY, Completion, Sampling, TextStream
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import InvalidRecordError, NotFoundError
-from storage.records import Citation, Principal, PromptRecord
+from storage.models.corpus import DocumentRow
+from storage.outline import as_json
+from storage.records import Citation, Heading, Outline, Principal, PromptRecord
 
 DREDGED = "灯台 🚢🚢 The harbour of Ravenport was dredged in 1874."
 MASTER = "The master of Ravenport was Johanna Lindqvist."
@@ -264,6 +266,52 @@ def test_a_chunk_that_was_forged_is_never_quoted(rag: RagPipeline) -> None:
     answer = rag.ask(WHEN)
     assert "1999" not in answer.text
     assert_verbatim(answer.citations, answer.text)
+
+
+def divide(rag: RagPipeline, page_of_master: int, heading: str) -> None:
+    """Give the harbour's document, which is one chunk, pages and headings."""
+    master = HARBOUR.index(MASTER)
+    outline = Outline(
+        headings=(Heading(0, 1, "Port"), Heading(master, 2, heading)),
+        page_starts=(0, *[master] * (page_of_master - 1)),
+    )
+    with parts_of(rag).database.write() as connection:
+        connection.execute(
+            update(DocumentRow).where(DocumentRow.text == HARBOUR).values(outline=as_json(outline))
+        )
+
+
+def test_a_citation_names_page_and_headings_of_its_quote_and_not_of_the_chunk(
+    rag: RagPipeline,
+) -> None:
+    (plain,) = rag.ask(WHO).citations
+    assert (plain.page, plain.headings) == (None, ())
+    divide(rag, 3, "Masters")
+    (chunk,) = [hit.chunk for hit in rag.search(WHO).hits if MASTER in hit.chunk.text]
+    assert (chunk.start, chunk.page, chunk.last_page, chunk.headings) == (0, 1, 3, ("Port",))
+    answer = rag.ask(WHO)
+    (citation,) = answer.citations
+    assert (citation.quote, citation.page, citation.headings) == (MASTER, 3, ("Port", "Masters"))
+    (dredged,) = rag.ask(WHEN).citations
+    assert (dredged.quote, dredged.page, dredged.headings) == (DREDGED, 1, ("Port",))
+    divide(rag, 5, "Renamed")
+    assert rag.history.show(answer.prompt_id).citations == answer.citations
+
+
+def test_page_and_headings_are_shown_to_people_and_to_programs(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with opened(home) as rag:
+        rag.ingest(write_documents(tmp_path))
+        divide(rag, 3, "Masters\n" + "and " * 40)
+        answer = rag.ask(WHO)
+        (citation,) = answer.citations
+    program = Program(cwd=tmp_path, home=home)
+    shown = program("history", "show", answer.prompt_id)
+    place = f" · page 3 · Port › Masters {'and ' * 13}…"[:-3]
+    assert place in shown.out, shown.out
+    assert f"[{citation.start}–{citation.end}]" in shown.out
+    (recorded,) = program("history", "show", answer.prompt_id, "--json").json["citations"]
+    assert (recorded["page"], recorded["headings"]) == (3, list(citation.headings))
 
 
 def test_who_lacks_the_label_gets_no_word_of_it(

@@ -17,6 +17,7 @@ from rag_pipeline.pipeline import RagPipeline
 from storage.errors import NotFoundError
 from storage.records import Principal
 
+FRESNEL = Path(__file__).parents[2] / "examples" / "documents" / "fresnel-lens.pdf"
 TEXTS = {
     "a": "The harbour light is red and stands on the northern pier.",
     "b": "The harbour bell is rung in fog by the keeper of the light.",
@@ -83,8 +84,22 @@ def test_a_document_says_where_its_text_stands(pipeline: RagPipeline) -> None:
         "end": len(TEXTS["d"]),
         "section_start": 0,
         "section_end": len(TEXTS["d"]),
+        "language": hit.chunk.language,
         "score": hit.score,
     }
+
+
+def test_a_document_says_on_which_page_and_under_which_headings(tmp_path: Path) -> None:
+    guide = "# Port\n\n## Lights\n\nThe harbour light is red.\n"
+    (tmp_path / "guide.md").write_text(guide)
+    with word_pipeline(tmp_path / "home") as rag:
+        rag.ingest(tmp_path / "guide.md", FRESNEL)
+        (light,) = RagRetriever(pipeline=rag, k=1, mode="keyword").invoke("red")
+        (lens,) = RagRetriever(pipeline=rag, k=1, mode="keyword").invoke("Fresnel prisms")
+    assert light.metadata["headings"] == ["Port"]
+    assert "page" not in light.metadata
+    assert (light.metadata["section_start"], light.metadata["section_end"]) == (0, len(guide) - 1)
+    assert lens.metadata["page"] == 1
 
 
 def test_documents_come_best_first_and_as_the_mode_ranks_them(pipeline: RagPipeline) -> None:

@@ -47,7 +47,7 @@ class Disk:
             mount("-o", "remount,bind,ro", at)
             yield at
         finally:
-            subprocess.run(["umount", at], check=True)
+            subprocess.run(["umount", "--lazy", at], check=True)
 
 
 def mount(*arguments: str | Path) -> None:

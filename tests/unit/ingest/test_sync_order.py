@@ -29,7 +29,7 @@ class Recorder:
     busy: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
     defaults: list[SourceDefaults] = field(default_factory=list)
-    ended: list[dict[str, Any]] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     source: str = ""
 
     @contextmanager
@@ -40,15 +40,12 @@ class Recorder:
         self.defaults.append(defaults)
         yield self
 
-    @property
-    def writer(self) -> "Recorder":
-        return self
-
-    def end_run(self, report: dict[str, Any]) -> None:
-        self.ended.append(report)
-
     def run(self, feed: Feed, *, prune: bool = False) -> IngestReport:
-        return self._done("run", feed, prune)
+        try:
+            return self._done("run", feed, prune)
+        except IngestError as error:
+            self.ended.append(str(error))
+            raise
 
     def preview(self, feed: Feed, *, prune: bool = False) -> IngestReport:
         return self._done("preview", feed, prune)
@@ -132,7 +129,7 @@ def test_a_source_that_fails_says_why_on_record_and_the_others_go_on(folder: Pat
         ["gone", "nothing", "bucket", "variable", "sql"], "failed"
     ) | {"fine": "completed"}
     errors = [outcome.error for outcome in outcomes if outcome.status == "failed"]
-    assert [report["error"] for report in recorder.ended] == errors
+    assert recorder.ended == errors
     for error, said in zip(
         errors,
         ["no-such-folder", "*.nothing", "memory://no-such", "NO_SUCH_VARIABLE_AT_ALL", "such.db"],
