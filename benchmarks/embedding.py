@@ -20,12 +20,12 @@ from typing import Literal
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from ingest.chunk import chunk_spans
+from ingest.chunk import cut
 from ingest.embedders.local import LocalEmbedder
 from ingest.settings import EmbedSettings
 from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.weights.runtimes import EmbedderRuntimes
-from storage.records import Vectors
+from storage.records import NO_OUTLINE, Vectors
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 3
@@ -96,10 +96,16 @@ def chunk_texts(corpus: Path, rag: RagPipeline) -> list[str]:
     texts = []
     for line in corpus.read_text("utf-8").splitlines():
         record = json.loads(line)
-        title = record.get("title", "")
-        room = embedder.max_tokens - sum(embedder.count([title]))
-        spans = chunk_spans(record["text"], tokenizer=embedder, max_tokens=room, overlap_tokens=32)
-        texts += [f"{title}\n{record['text'][a:b]}".strip() for a, b in spans]
+        cuts = cut(
+            record["text"],
+            title=record.get("title", ""),
+            outline=NO_OUTLINE,
+            omitted=(),
+            tokenizer=embedder,
+            max_tokens=embedder.max_tokens,
+            settings=rag.settings.chunking,
+        )
+        texts += [one.embedded for one in cuts]
     return texts
 
 

@@ -17,9 +17,8 @@ from operator import itemgetter
 
 from ingest.outline import Sections, sections
 from ingest.settings import ChunkSettings
-from ingest.units import Span as Span
-from ingest.units import Tokenizer, Unit, units
-from storage.records import NO_OUTLINE, Outline
+from ingest.units import Span, Tokenizer, Unit, units
+from storage.records import Outline
 
 CHUNKER_VERSION = "3"
 
@@ -323,19 +322,3 @@ def _without(text: str, start: int, end: int, omitted: Sequence[Span]) -> str:
         at += 1
     parts.append(text[start:end].strip())
     return "\n".join(filter(None, parts))
-
-
-def chunk_spans(
-    text: str, *, tokenizer: Tokenizer, max_tokens: int, overlap_tokens: int
-) -> list[Span]:
-    """The spans that a text without title and outline is cut into."""
-    cuts = cut(
-        text,
-        title="",
-        outline=NO_OUTLINE,
-        omitted=(),
-        tokenizer=tokenizer,
-        max_tokens=max_tokens,
-        settings=ChunkSettings(overlap_tokens=overlap_tokens),
-    )
-    return [(chunk.start, chunk.end) for chunk in cuts]

@@ -5,8 +5,9 @@ candidates does not grow with the number of copies, and no text is a copy of a c
 """
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ingest.audience import Readership, includes
 from ingest.near_duplicates import (
     MAX_DOCUMENTS_A_KEY,
     NearIndex,
@@ -52,14 +53,20 @@ class Comparison:
     writer: CorpusWriter
     settings: DedupSettings
     leaving: Set[DocumentId]
-    """Stored texts that go with this batch: nothing is kept like them."""
+    """Stored texts that go with this batch, or are no originals after it: nothing is like them."""
+    readers: Readership
     _shingled: dict[str, Shingled] = field(default_factory=dict)
     _in_batch: NearIndex[str] = field(default_factory=NearIndex)
+    _stored_under: dict[str, DocumentId | None] = field(default_factory=dict)
 
     def compare(self, texts: Sequence[Text]) -> dict[str, Compared]:
-        """What each of `texts` is like, by content. An original that has its keys stays one."""
+        """What each of `texts` is like, by content. An original that has its keys stays one.
+
+        Called again, it compares with the texts of the calls before, too.
+        """
         if self.settings.near_duplicates == "keep":
             return {text.content_sha256: Compared() for text in texts}
+        self._stored_under |= {text.content_sha256: text.document_id for text in texts}
         keys = {text.content_sha256: self._keys(text) for text in texts}
         every = sorted({key for some in keys.values() for key in some})
         holders = self.writer.holders_of("near", every, limit=MAX_DOCUMENTS_A_KEY)
@@ -99,18 +106,20 @@ class Comparison:
         for content in candidates:
             share = 0.0 if own is None else similarity(own, self._shingled[content])
             if share >= self.settings.min_similarity and (best is None or share > best.similarity):
-                best = Likeness(
-                    content_sha256=content,
-                    similarity=share,
-                    is_held_back=self._says_no_more(own, self._shingled[content]),
-                )
-        return best
+                best = Likeness(content_sha256=content, similarity=share, is_held_back=False)
+        if best is None or not self._is_dispensable(text.content_sha256, best.content_sha256):
+            return best
+        return replace(best, is_held_back=True)
 
-    def _says_no_more(self, own: Shingled | None, original: Shingled) -> bool:
+    def _is_dispensable(self, content: str, original: str) -> bool:
         """Whether the text may be kept out of search: one that is longer than its original has
-        something of its own to say."""
-        is_longer = own is not None and len(own.tokens) > len(original.tokens)
-        return self.settings.near_duplicates == "skip" and not is_longer
+        something of its own to say, and who may not read the original would find neither."""
+        if self.settings.near_duplicates != "skip":
+            return False
+        if len(self._shingled[content].tokens) > len(self._shingled[original].tokens):
+            return False
+        audiences = self.readers.of({c: self._stored_under[c] for c in (content, original)})
+        return includes(audiences[original], audiences[content])
 
     def _stored(self, documents: Sequence[DocumentId]) -> list[str]:
         """The contents of stored texts, made ready to be compared with."""
@@ -119,6 +128,7 @@ class Comparison:
         for key in documents:
             document = found[key]
             contents.append(document.content_sha256)
+            self._stored_under[document.content_sha256] = key
             if document.content_sha256 not in self._shingled:
                 self._shingled[document.content_sha256] = shingled(document.text)
         return contents

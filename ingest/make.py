@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import astuple, dataclass, field
 
+from ingest.audience import Readership
 from ingest.boilerplate import Span
 from ingest.chunk import CHUNKER_VERSION, Cut, cut
 from ingest.embed import Embedder
@@ -117,16 +118,27 @@ class Maker:
         earlier = {key: vector for ahead in under_way for key, vector in ahead.vectors.items()}
         return self._embedded(cuts, Ahead(vectors=earlier))
 
-    def make(self, drafts: Mapping[str, Draft], *, leaving: Set[DocumentId], ahead: Ahead) -> Made:
+    def make(
+        self,
+        drafts: Mapping[str, Draft],
+        *,
+        leaving: Set[DocumentId],
+        readers: Readership,
+        ahead: Ahead,
+    ) -> Made:
         """The documents of `drafts`, and of stored texts that these make necessary to renew.
 
-        `leaving` are the stored texts that go at the same time.
+        `leaving` are the stored texts that go at the same time, `readers` those of all others.
         """
-        drafts, compared = self._compared(drafts, leaving)
+        comparison = Comparison(self.writer, self.dedup, leaving, readers)
+        drafts, compared = self._compared(drafts, comparison)
         edged = _all_edged(drafts, compared)
         found = self._repeated(edged, leaving)
         if found.newly_in:
-            drafts, compared = self._with_renewed(found.newly_in, drafts, compared, leaving)
+            stored = self.writer.documents(found.newly_in).values()
+            renewed = {d.content_sha256: Draft.renewing(d, d.title) for d in stored}
+            renewed, compared_anew = self._compared(renewed, comparison, settled=drafts.keys())
+            drafts, compared = {**drafts, **renewed}, {**compared, **compared_anew}
             edged = _all_edged(drafts, compared)
             found = self._repeated(edged, leaving)
         wordings = {
@@ -152,10 +164,15 @@ class Maker:
         )
 
     def _compared(
-        self, drafts: Mapping[str, Draft], leaving: Set[DocumentId]
+        self,
+        drafts: Mapping[str, Draft],
+        comparison: Comparison,
+        *,
+        settled: Set[str] = frozenset(),
     ) -> tuple[dict[str, Draft], dict[str, Compared]]:
-        """What each draft is like; what was like one that is no original any more joins them."""
-        compared = self._compare(drafts, leaving)
+        """What each draft is like; what was like one that is no original any more joins them,
+        unless it is `settled` already."""
+        compared = self._compare(drafts, comparison)
         demoted = {
             content: draft.stored.document_id
             for content, draft in drafts.items()
@@ -166,14 +183,13 @@ class Maker:
         orphans = {
             document.content_sha256: Draft.renewing(document, document.title)
             for document in self.writer.documents_near([*demoted])
-            if document.content_sha256 not in drafts
+            if document.content_sha256 not in {*drafts, *settled}
         }
-        compared |= self._compare(orphans, {*leaving, *demoted.values()})
+        comparison.leaving |= {*demoted.values()}
+        compared |= self._compare(orphans, comparison)
         return {**drafts, **orphans}, compared
 
-    def _compare(
-        self, drafts: Mapping[str, Draft], leaving: Set[DocumentId]
-    ) -> dict[str, Compared]:
+    def _compare(self, drafts: Mapping[str, Draft], comparison: Comparison) -> dict[str, Compared]:
         texts = [
             Text(
                 content_sha256=content,
@@ -183,7 +199,7 @@ class Maker:
             )
             for content, draft in drafts.items()
         ]
-        return Comparison(self.writer, self.dedup, leaving).compare(texts)
+        return comparison.compare(texts)
 
     def _stays_original(self, stored: KnownDocument | None) -> bool:
         """An original remains one under the same settings: others may be like it."""
@@ -192,17 +208,6 @@ class Maker:
             and stored.likeness is None
             and stored.fingerprint == self.fingerprint
         )
-
-    def _with_renewed(
-        self,
-        documents: Sequence[DocumentId],
-        drafts: Mapping[str, Draft],
-        compared: Mapping[str, Compared],
-        leaving: Set[DocumentId],
-    ) -> tuple[dict[str, Draft], dict[str, Compared]]:
-        stored = self.writer.documents(documents).values()
-        renewed = {d.content_sha256: Draft.renewing(d, d.title) for d in stored}
-        return {**drafts, **renewed}, {**compared, **self._compare(renewed, leaving)}
 
     def _repeated(self, edged: Mapping[str, EdgedText], leaving: Set[DocumentId]) -> Repeated:
         after = self.dedup.boilerplate_after

@@ -83,11 +83,13 @@ def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[
             target=stepped.run, args=[map(step, made.items())], name="ingest-embed", daemon=True
         ),
     ]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         yield stepped.items()
     finally:
         stop.set()
+        # Ctrl-C may come before all of them were started.
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()

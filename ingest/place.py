@@ -10,6 +10,7 @@ when the original that it is nearly the same as goes.
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from ingest.audience import Audience, Readership, includes
 from ingest.make import Ahead, Draft, Maker, sha256
 from ingest.records import ReadText
 from ingest.report import DocumentCounts
@@ -110,14 +111,17 @@ class Placer:
         before = [known.get(place_sha256(f.source.uri, f.source.external_id)) for f in found]
         stored = self.writer.documents_with(contents)
         gained = _by_content(found, contents)
-        touched = self._touched(
-            [*{source.document_id for source in known.values()}],
-            stored=stored,
-            gained=gained,
+        readers = Readership(
+            writer=self.writer,
             closed=[source.source_id for source in known.values()],
+            gained={content: [f.titling for f in items] for content, items in gained.items()},
         )
+        shrunk = [*{source.document_id for source in known.values()}]
+        touched = self._touched(shrunk, stored=stored, gained=gained, readers=readers)
         drafts = {**touched.drafts, **_first_drafts(gained, {*stored, *touched.drafts})}
-        made = self.maker.make(drafts, leaving=touched.leaving, ahead=prepared.ahead)
+        made = self.maker.make(
+            drafts, leaving=touched.leaving, readers=readers, ahead=prepared.ahead
+        )
         placements = tuple(
             Placement(
                 source=item.source,
@@ -156,8 +160,11 @@ class Placer:
     def after_removal(self, removals: Sequence[SourceId]) -> Plan:
         """What has to be made anew because `removals` take a title or an original with them."""
         shrunk = self.writer.documents_of(removals)
-        touched = self._touched(shrunk, stored={}, gained={}, closed=removals)
-        made = self.maker.make(touched.drafts, leaving=touched.leaving, ahead=Ahead())
+        readers = Readership(writer=self.writer, closed=removals)
+        touched = self._touched(shrunk, stored={}, gained={}, readers=readers)
+        made = self.maker.make(
+            touched.drafts, leaving=touched.leaving, readers=readers, ahead=Ahead()
+        )
         return Plan(
             renewed=tuple(made.documents.values()),
             confirmed=made.confirmed,
@@ -170,12 +177,12 @@ class Placer:
         *,
         stored: Mapping[str, KnownDocument],
         gained: Mapping[str, Sequence[Found]],
-        closed: Sequence[SourceId],
+        readers: Readership,
     ) -> _Touched:
-        """What becomes of `shrunk` texts, which lose `closed` sources, and of `stored` ones, which
-        gain titles."""
+        """What becomes of `shrunk` texts, which lose sources, and of `stored` ones, which gain
+        some."""
         texts = {**self.writer.documents(shrunk), **{d.document_id: d for d in stored.values()}}
-        kept = self.writer.titlings_of([*texts], without=closed)
+        kept = self.writer.titlings_of([*texts], without=readers.closed)
         drafts: dict[str, Draft] = {}
         gone: dict[str, DocumentId] = {}
         for key, document in texts.items():
@@ -190,16 +197,42 @@ class Placer:
                 drafts[content] = _most_structured(items).draft(content, title, document)
             elif title != document.title:
                 drafts[content] = Draft.renewing(document, title)
-        for document in self.writer.documents_near([*gone]):
+        orphans = self.writer.documents_near([*gone])
+        for document in [*orphans, *self._misplaced([*texts.values()], readers)]:
             content = document.content_sha256
             if content not in gone and content not in drafts:
                 drafts[content] = Draft.renewing(document, document.title)
         return _Touched(drafts, frozenset(gone.values()))
 
+    def _misplaced(
+        self, texts: Sequence[KnownDocument], readers: Readership
+    ) -> list[KnownDocument]:
+        """Those of `texts`, and of texts like them, that are held back where a reader may not read
+        the original any more, or could be held back now that all may."""
+        near = self.writer.documents_near([document.content_sha256 for document in texts])
+        like = {d.content_sha256: d for d in [*near, *texts] if d.likeness is not None}
+        originals = self.writer.documents_with([_original_of(d) for d in like.values()])
+        audiences = readers.of(
+            {d.content_sha256: d.document_id for d in [*like.values(), *originals.values()]}
+        )
+        return [d for d in like.values() if self._is_misplaced(d, audiences)]
+
+    def _is_misplaced(self, document: KnownDocument, audiences: Mapping[str, Audience]) -> bool:
+        original = audiences.get(_original_of(document), {})
+        is_replaceable = includes(original, audiences[document.content_sha256])
+        if document.likeness is not None and document.likeness.is_held_back:
+            return not is_replaceable
+        return is_replaceable and self.maker.dedup.near_duplicates == "skip"
+
     def _is_outdated(self, stored: KnownDocument, found: Found) -> bool:
         """Whether the text would be made in another way now, or shows more of its structure."""
         is_structured = found.content.outline != NO_OUTLINE and stored.outline == NO_OUTLINE
         return is_structured or stored.fingerprint != self.maker.fingerprint
+
+
+def _original_of(document: KnownDocument) -> str:
+    assert document.likeness is not None
+    return document.likeness.content_sha256
 
 
 def _by_content(found: Sequence[Found], contents: Sequence[str]) -> dict[str, list[Found]]:

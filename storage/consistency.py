@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, exists, func, or_, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
 from storage.following import as_vectors
-from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceRow
+from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceLabelRow, SourceRow
 from storage.ports import DerivedIndex
 from storage.reading import holds_at
 from storage.records import Collection, Ids, Vectors
@@ -46,6 +46,7 @@ def database_differences(database: Database, generation: int) -> list[str]:
             *_sources_without_text(connection, generation),
             *_texts_without_chunk(connection, generation),
             *_held_back_without_original(connection, generation),
+            *_held_back_from_readers(connection, generation),
             *_chunks_without_document(connection),
             *_chunks_unlike_their_document(connection, generation),
         ]
@@ -151,6 +152,51 @@ def _held_back_without_original(connection: Connection, generation: int) -> Iter
     )
     for key in connection.execute(statement).scalars():
         yield f"document {key}: it is held back for a text that is not there"
+
+
+def _held_back_from_readers(connection: Connection, generation: int) -> Iterator[str]:
+    """Texts that somebody may read and finds neither by them nor by their original."""
+    original, source = aliased(DocumentRow), aliased(SourceRow)
+    other, label, other_label = aliased(SourceRow), aliased(SourceLabelRow), aliased(SourceLabelRow)
+    is_of_original = and_(
+        other.document_id == original.document_id,
+        other.origin == source.origin,
+        holds_at(other, generation),
+    )
+    is_open = exists().where(
+        is_of_original, ~exists().where(SourceLabelRow.source_id == other.source_id)
+    )
+    has_label = exists().where(label.source_id == source.source_id)
+    lacks_label = exists().where(
+        label.source_id == source.source_id,
+        ~exists().where(
+            is_of_original,
+            other_label.source_id == other.source_id,
+            other_label.label == label.label,
+        ),
+    )
+    statement = (
+        select(DocumentRow.document_id)
+        .join(
+            original,
+            and_(
+                original.collection_id == DocumentRow.collection_id,
+                original.content_sha256 == DocumentRow.near_sha256,
+                holds_at(original, generation),
+            ),
+        )
+        .join(source, source.document_id == DocumentRow.document_id)
+        .where(
+            holds_at(DocumentRow, generation),
+            DocumentRow.is_held_back,
+            holds_at(source, generation),
+            ~is_open,
+            or_(~has_label, lacks_label),
+        )
+        .distinct()
+    )
+    for key in connection.execute(statement).scalars():
+        yield f"document {key}: it is held back from readers who may not read its original"
 
 
 def _chunks_without_document(connection: Connection) -> Iterator[str]:

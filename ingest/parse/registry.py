@@ -14,7 +14,7 @@ from ingest.parse.formats import HEAD, detect, media_type
 from ingest.parse.inner import Contents, Unread
 from ingest.parse.jsonl_record import decode_record, record_id
 from ingest.parse.reading import parse_as, read_text
-from ingest.records import Format, Inner, ParsedText, Part, RawDocument, ReadText, Refusal
+from ingest.records import Format, Inner, ParsedText, Part, RawDocument, Refusal
 from ingest.settings import ParseSettings
 
 PARSER_VERSION = "2"
@@ -37,11 +37,6 @@ def parts(raw: RawDocument, limits: ParseSettings) -> list[Part]:
     return list(opened.documents(file, depth=0)) or [
         opened.refused("", SkippedError("there is nothing in it"), file.media_type)
     ]
-
-
-def parse_or_refuse(raw: RawDocument) -> ReadText | Refusal:
-    """The text of a file that is one document."""
-    return parts(raw, ParseSettings())[0].content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,10 +188,11 @@ def _parsed(file: _File, *, ocr: bool) -> ParsedText:
 
 @contextmanager
 def _foreseen(name: Format) -> Iterator[None]:
-    """Whatever goes wrong in a parser is a document that can't be read."""
+    """Whatever goes wrong in a parser is a document that can't be read; want of memory is for
+    the process to tell, which knows its limit."""
     try:
         yield
-    except IngestError:
+    except (IngestError, MemoryError):
         raise
     except Exception as error:
         said = re.sub(r"\s+", " ", str(error))[:_MAX_FOREIGN_MESSAGE]

