@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := storage ingest rag_pipeline
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-slow check fmt lint types arch docs bench wheel clean
+.PHONY: help setup demo test test-slow faults check fmt lint types arch docs bench wheel clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ test: setup ## Run all tests but the slow ones; starts a PostgreSQL of its own
 test-slow: setup ## Run the slow tests: faults, large inputs
 	@$(BIN)/python -m pytest -m slow
 
+faults: setup ## Kill, starve and cut off ingestion; needs the fault tools in $$FAULTKIT
+	@$(BIN)/python tests/faults/run.py
+
 check: setup ## Format, lint, types, architecture
 	@echo "→ checking"
 	@$(BIN)/ruff format --check --quiet .
@@ -58,7 +61,6 @@ arch: setup ## Check that imports go where the architecture says
 
 docs: setup ## Write the generated parts of the reference anew
 	@$(BIN)/cog -r docs/reference/cli.md docs/reference/settings.md
-
 
 bench: setup ## Run the benchmarks that need no data of yours
 	@$(BIN)/python benchmarks/embedding.py

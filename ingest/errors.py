@@ -1,10 +1,13 @@
 """What can go wrong on the way in, as a tree.
 
 IngestError
-├── RefusedError        a document that can't be read; the run goes on
-├── SkippedError        a document with nothing to ingest; the run goes on
-├── PathError           a path that was named does not exist or can't be opened
-└── EmbeddingError      the embedder failed or does not fit
+├── RefusedError            a document that can't be read; the run goes on
+├── SkippedError            a document with nothing to ingest; the run goes on
+├── PathError               a path that was named does not exist or can't be opened
+├── DeclarationError        `sync.toml` can't be used as it stands              (feeds/errors.py)
+├── FeedError               a source as a whole can't be reached or listed      (feeds/errors.py)
+└── EmbeddingError          the embedder failed or does not fit
+    └── UnfitModelError     a runtime can't run a model, or not faithfully  (embedders/errors.py)
 """
 
 

@@ -53,20 +53,29 @@ class Comparison:
     writer: CorpusWriter
     settings: DedupSettings
     leaving: Set[DocumentId]
-    """Stored texts that go with this batch, or are no originals after it: nothing is like them."""
+    """Stored texts that go with this batch: nothing is kept like them."""
     readers: Readership
     _shingled: dict[str, Shingled] = field(default_factory=dict)
     _in_batch: NearIndex[str] = field(default_factory=NearIndex)
     _stored_under: dict[str, DocumentId | None] = field(default_factory=dict)
+    _unsettled: set[DocumentId] = field(default_factory=set)
+    """Stored texts that may come out as copies, or did: nothing is like them, either."""
+    _originals: set[str] = field(default_factory=set)
+    """Contents that some text was found to be like."""
 
     def compare(self, texts: Sequence[Text]) -> dict[str, Compared]:
-        """What each of `texts` is like, by content. An original that has its keys stays one.
+        """What each of `texts` is like, by content; the earlier of two is the original.
 
         Called again, it compares with the texts of the calls before, too.
         """
         if self.settings.near_duplicates == "keep":
             return {text.content_sha256: Compared() for text in texts}
         self._stored_under |= {text.content_sha256: text.document_id for text in texts}
+        self._unsettled |= {
+            text.document_id
+            for text in texts
+            if text.document_id is not None and not self._stays_original(text)
+        }
         keys = {text.content_sha256: self._keys(text) for text in texts}
         every = sorted({key for some in keys.values() for key in some})
         holders = self.writer.holders_of("near", every, limit=MAX_DOCUMENTS_A_KEY)
@@ -85,18 +94,23 @@ class Comparison:
         self, text: Text, keys: Sequence[int], holders: dict[int, list[DocumentId]]
     ) -> Compared:
         stored = [holders[key] for key in keys if key in holders]
-        is_known = any(text.document_id in some for some in stored)
-        likeness = None if is_known or text.stays_original else self._likeness(text, keys, stored)
+        likeness = None if self._stays_original(text) else self._likeness(text, keys, stored)
         if likeness is not None:
+            self._originals.add(likeness.content_sha256)
             return Compared(likeness=likeness)
+        self._unsettled -= {text.document_id}
         self._in_batch.add(text.content_sha256, keys)
         return Compared(near_keys=tuple(keys))
+
+    def _stays_original(self, text: Text) -> bool:
+        return text.stays_original or text.content_sha256 in self._originals
 
     def _likeness(
         self, text: Text, keys: Sequence[int], stored: Iterable[Sequence[DocumentId]]
     ) -> Likeness | None:
         """The original that `text` is most like; of equals the stored one, then the first."""
-        staying = [[key for key in some if key not in self.leaving] for some in stored]
+        out = self.leaving | self._unsettled
+        staying = [[key for key in some if key not in out] for some in stored]
         candidates = [
             *self._stored(best_candidates([some for some in staying if some])),
             *self._in_batch.candidates(keys),

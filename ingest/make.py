@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import astuple, dataclass, field
+from functools import cached_property
 
 from ingest.audience import Readership
 from ingest.boilerplate import Span
@@ -50,6 +51,11 @@ class Draft:
         )
 
     @property
+    def is_stored_original(self) -> bool:
+        """Whether it is stored as one that is like no other."""
+        return self.stored is not None and self.stored.likeness is None
+
+    @property
     def document_id(self) -> DocumentId | None:
         return None if self.stored is None else self.stored.document_id
 
@@ -85,7 +91,7 @@ class Made:
     embedded: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Maker:
     """Makes the documents of one collection."""
 
@@ -94,7 +100,7 @@ class Maker:
     chunking: ChunkSettings
     dedup: DedupSettings
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that decides how a text is read, compared, cut and embedded."""
         said = [
@@ -173,19 +179,16 @@ class Maker:
         """What each draft is like; what was like one that is no original any more joins them,
         unless it is `settled` already."""
         compared = self._compare(drafts, comparison)
-        demoted = {
-            content: draft.stored.document_id
+        demoted = [
+            content
             for content, draft in drafts.items()
-            if draft.stored is not None
-            and draft.stored.likeness is None
-            and compared[content].likeness is not None
-        }
+            if draft.is_stored_original and compared[content].likeness is not None
+        ]
         orphans = {
             document.content_sha256: Draft.renewing(document, document.title)
-            for document in self.writer.documents_near([*demoted])
+            for document in self.writer.documents_near(demoted)
             if document.content_sha256 not in {*drafts, *settled}
         }
-        comparison.leaving |= {*demoted.values()}
         compared |= self._compare(orphans, comparison)
         return {**drafts, **orphans}, compared
 
@@ -197,7 +200,7 @@ class Maker:
                 document_id=draft.document_id,
                 stays_original=self._stays_original(draft.stored),
             )
-            for content, draft in drafts.items()
+            for content, draft in sorted(drafts.items(), key=_seniority)
         ]
         return comparison.compare(texts)
 
@@ -282,6 +285,12 @@ class Maker:
 def sha256(text: str) -> str:
     """The name of a text: equal texts have one."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _seniority(named: tuple[str, Draft]) -> int:
+    """Orders stored originals before stored copies before what is new."""
+    draft = named[1]
+    return 0 if draft.is_stored_original else 2 if draft.stored is None else 1
 
 
 def _edged(draft: Draft, *, is_original: bool) -> EdgedText:

@@ -4,7 +4,7 @@ While one batch is committed, the next is embedded and the one after that is rea
 queue holds one item, so that memory does not grow with the corpus.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -36,12 +36,20 @@ class _Lane(Generic[A]):
         """Put `items` in, with whatever they raise, until there are no more or `stop` is set."""
         ended = _Ended()
         try:
-            for item in items:
-                if not self._put((item,)):
-                    return
+            self._put_all(items)
         except BaseException as error:  # noqa: BLE001 - raised again where the items are taken
             ended = _Ended(error)
         self._put(ended)
+
+    def _put_all(self, items: Iterable[A]) -> None:
+        try:
+            for item in items:
+                if not self._put((item,)):
+                    return
+        finally:
+            # Now and in this thread: a traceback would keep it open, with the files it reads.
+            if isinstance(items, Generator):
+                items.close()
 
     def items(self) -> Iterator[A]:
         """What comes out; raises what was raised while it was made."""
@@ -77,11 +85,10 @@ def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[
     stop = Event()
     made: _Lane[A] = _Lane(stop, Queue(1))
     stepped: _Lane[B] = _Lane(stop, Queue(1))
+    results = (step(item) for item in made.items())
     threads = [
         Thread(target=made.run, args=[items], name="ingest-read", daemon=True),
-        Thread(
-            target=stepped.run, args=[map(step, made.items())], name="ingest-embed", daemon=True
-        ),
+        Thread(target=stepped.run, args=[results], name="ingest-embed", daemon=True),
     ]
     try:
         for thread in threads:

@@ -91,7 +91,7 @@ class Ingestion:
         """What `run` would do, as far as can be told without embedding; nothing is written."""
         started = time.monotonic()
         report = IngestReport(run_id=self.writer.run_id, generation=self.writer.generation())
-        reading = self._reading(report)
+        reading = self._reading(report, prune=prune)
         present: set[str] = set()
         for batch in reading.batches(feed):
             self.placer.count(batch.found, present, report.documents)
@@ -102,7 +102,7 @@ class Ingestion:
         return report
 
     def _ingest(self, feed: Feed, report: IngestReport, started: float, *, prune: bool) -> None:
-        reading = self._reading(report)
+        reading = self._reading(report, prune=prune)
         prepared: deque[Prepared] = deque(maxlen=_BATCHES_UNDER_WAY)
 
         def prepare(batch: Batch) -> _Ready:
@@ -117,7 +117,7 @@ class Ingestion:
         if prune:
             self._prune(self._gone(feed, reading.seen), report)
 
-    def _reading(self, report: IngestReport) -> Reading:
+    def _reading(self, report: IngestReport, *, prune: bool) -> Reading:
         return Reading(
             writer=self.writer,
             documents=self.documents,
@@ -127,6 +127,7 @@ class Ingestion:
             defaults=self.defaults,
             fingerprint=fingerprint_of(self.placer.maker.fingerprint, self.defaults),
             report=report,
+            seen=Seen(keeps_places=prune),
         )
 
     def _store(self, ready: _Ready, report: IngestReport) -> None:

@@ -185,7 +185,7 @@ class Placer:
         kept = self.writer.titlings_of([*texts], without=readers.closed)
         drafts: dict[str, Draft] = {}
         gone: dict[str, DocumentId] = {}
-        for key, document in texts.items():
+        for key, document in sorted(texts.items()):
             content = document.content_sha256
             items = gained.get(content, ())
             titles = open_titles([*kept[key], *(item.titling for item in items)])

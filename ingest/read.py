@@ -57,6 +57,8 @@ class Batch:
 class Seen:
     """What was found where, for telling afterwards what was not."""
 
+    keeps_places: bool
+    """Whether anybody will ask; a million places take memory."""
     places: set[bytes] = field(default_factory=set)
     unchanged: set[str] = field(default_factory=set)
     """Uris of which all documents still are as they are stored."""
@@ -65,7 +67,8 @@ class Seen:
 
     def add(self, uri: str, external_id: str) -> None:
         """A document is at this place."""
-        self.places.add(bytes.fromhex(place_sha256(uri, external_id)))
+        if self.keeps_places:
+            self.places.add(bytes.fromhex(place_sha256(uri, external_id)))
 
     def is_gone(self, source: KnownSource) -> bool:
         """Whether a stored source, where it was looked for, was not found."""
@@ -102,7 +105,7 @@ class Reading:
     fingerprint: str
     """Of everything but a document's bytes that decides what is stored of it."""
     report: IngestReport
-    seen: Seen = field(default_factory=Seen)
+    seen: Seen
 
     def batches(self, feed: Feed) -> Iterator[Batch]:
         """What is new or changed, in the order of the feed."""

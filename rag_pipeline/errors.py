@@ -3,11 +3,12 @@
 RagError
 ├── SettingsError             a setting is unknown, contradictory or out of range
 ├── QueryError                a question or a limit that can't be searched for
+├── DatasetError              a data set can't be made or written          (datasets/errors.py)
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish
-    ├── WeightsMissingError   the weights of a model are not on this machine  (weights/errors.py)
-    ├── WeightsDamagedError   a file of a model is not what it was            (weights/errors.py)
-    └── PullError             weights could not be fetched or converted       (weights/errors.py)
+    ├── WeightsMissingError   the weights of a model are not on this machine   (weights/errors.py)
+    ├── WeightsDamagedError   a file of a model is not what it was             (weights/errors.py)
+    └── PullError             weights could not be fetched or converted        (weights/errors.py)
 """
 
 from typing import ClassVar

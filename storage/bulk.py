@@ -24,6 +24,12 @@ def rows_where(
     column: InstrumentedAttribute[Any],
     values: Sequence[Any],
 ) -> Iterator[Row[*tuple[Any, ...]]]:
-    """The rows of `statement` whose `column` is among `values`."""
+    """The rows of `statement` whose `column` is among `values`.
+
+    Drivers keep the statements they have prepared, each with room for all its values: so the list
+    is filled up, by repeating its last value, to one of a few lengths.
+    """
     for batch in batches(values):
-        yield from connection.execute(statement.where(column.in_(batch)))
+        filled = min(1 << (len(batch) - 1).bit_length(), VALUES_A_STATEMENT)
+        filler = [batch[-1]] * (filled - len(batch))
+        yield from connection.execute(statement.where(column.in_([*batch, *filler])))

@@ -32,6 +32,8 @@ from storage.mounts import is_frozen, is_read_only
 
 SQLITE_BUSY_TIMEOUT_S = 60
 _SWITCH_PAUSE_S = 0.02
+_PREPARED_STATEMENTS = 32
+"""That a connection keeps: each may hold room for thousands of values."""
 _IMMUTABLE = "immutable"
 _READ_ONLY_DISK = (
     (
@@ -183,7 +185,12 @@ def _engine(url: str | URL) -> Engine:
 
 def _engine_options(backend: str) -> dict[str, Any]:
     if backend == "sqlite":
-        return {"connect_args": {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False}}
+        arguments = {
+            "timeout": SQLITE_BUSY_TIMEOUT_S,
+            "check_same_thread": False,
+            "cached_statements": _PREPARED_STATEMENTS,
+        }
+        return {"connect_args": arguments}
     return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
 
 

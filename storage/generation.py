@@ -173,8 +173,8 @@ class Generation:
             DocumentRow, [self._document_values(key_of[d.content_sha256], d) for d in documents]
         )
         self._insert(ChunkRow, chunk_rows)
-        for document in documents:
-            self._insert_keys(key_of[document.content_sha256], document.keys)
+        keys_of = ((key_of[document.content_sha256], document.keys) for document in documents)
+        self._insert(TextKeyRow, self._key_rows(keys_of))
         return key_of, [ChunkId(row["chunk_id"]) for row in chunk_rows]
 
     def _document_values(self, key: DocumentId, document: NewDocument) -> dict[str, Any]:
@@ -191,18 +191,18 @@ class Generation:
             "from_generation": self.position.generation,
         }
 
-    def _insert_keys(self, document: DocumentId, keys: TextKeys) -> None:
-        kinds = [("near", key) for key in keys.near] + [("edge", key) for key in keys.edge]
-        rows = [
+    def _key_rows(self, keys_of: Iterable[tuple[DocumentId, TextKeys]]) -> list[dict[str, Any]]:
+        return [
             {
                 "collection_id": self.collection_id,
                 "kind": kind,
                 "key": key,
                 "document_id": document,
             }
-            for kind, key in dict.fromkeys(kinds)
+            for document, keys in keys_of
+            for kind, some in (("near", keys.near), ("edge", keys.edge))
+            for key in dict.fromkeys(some)
         ]
-        self._insert(TextKeyRow, rows)
 
     def _confirm(self, confirmed: Sequence[Confirmed]) -> None:
         """Note anew how texts were made that came out the same: of them nothing is closed."""
@@ -216,13 +216,10 @@ class Generation:
                     language=document.language,
                 )
             )
-            self.connection.execute(
-                delete(TextKeyRow).where(
-                    TextKeyRow.collection_id == self.collection_id,
-                    TextKeyRow.document_id == document.document_id,
-                )
-            )
-            self._insert_keys(document.document_id, document.keys)
+        rows = self._key_rows((document.document_id, document.keys) for document in confirmed)
+        for row in rows:
+            self.connection.execute(delete(TextKeyRow).filter_by(**row))
+        self._insert(TextKeyRow, rows)
 
     def _forget_resources(self, removals: Sequence[SourceId]) -> None:
         """A resource whose documents are removed has to be read again if it comes back."""
