@@ -33,7 +33,7 @@ test: setup ## Run all tests but the slow ones; starts a PostgreSQL of its own
 test-slow: setup ## Run the slow tests: faults, large inputs
 	@$(BIN)/python -m pytest -m slow
 
-faults: setup ## Kill, starve and cut off ingestion; needs the fault tools in $$FAULTKIT
+faults: setup ## Kill, starve and cut off ingestion; needs the fault tools in $FAULTKIT
 	@$(BIN)/python tests/faults/run.py
 
 check: setup ## Format, lint, types, architecture

@@ -65,6 +65,11 @@ class FileFeed:
                 read = partial(_read, found, self._limits)
                 yield Resource(uri=found.uri, stamp=_stamp(found, found.status), read=read)
 
+    def size_bytes(self) -> int:
+        """Of all files together, as the walk finds them now; none is opened."""
+        found = (item for item in _walk(self._roots) if isinstance(item, FoundFile))
+        return sum(file.status.st_size for file in found)
+
     def covers(self, uri: str) -> bool:
         """Whether `uri` is one of the named files, or stands below one of the named folders."""
         roots = (_shown(root.path) for root in self._roots)
@@ -211,6 +216,8 @@ def _documents(file: BinaryIO, found: FoundFile, limits: Limits) -> Iterator[Ite
     before = os.fstat(file.fileno())
     if kind := _special_kind(before.st_mode):
         raise SkippedError(f"it is {kind}, not a file")
+    # Asked now: reading takes as long as storing does, and then any file looks old.
+    is_settled = _is_settled(before)
     stamp = _stamp(found, before)
     name = found.path.name
     opened = Opened(file=file, uri=found.uri, external_id=found.external_id, name=name)
@@ -221,7 +228,7 @@ def _documents(file: BinaryIO, found: FoundFile, limits: Limits) -> Iterator[Ite
         yield item
     if _is_changed(file, found, stamp):
         raise RefusedError("it was changed while it was read: the next run will read it again")
-    yield ReadThrough(stamp if _is_settled(before) else None)
+    yield ReadThrough(stamp if is_settled else None)
 
 
 def _is_changed(file: BinaryIO, found: FoundFile, stamp: str) -> bool:

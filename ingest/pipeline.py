@@ -23,7 +23,7 @@ from ingest.sandbox.readers import DocumentReader
 from ingest.settings import BatchSettings
 from storage.bulk import batches
 from storage.corpus import CorpusWriter
-from storage.errors import StorageError
+from storage.errors import DatabaseLostError, DatabaseUnreachableError, StorageError
 from storage.records import Committed, KnownSource, ReadResource, SourceId
 
 _BATCHES_UNDER_WAY = 2
@@ -82,6 +82,8 @@ class Ingestion:
             with suppress(StorageError):
                 reason = str(error) or "it was interrupted"
                 self.writer.end_run({**report.as_json(), "error": reason})
+            if isinstance(error, DatabaseUnreachableError):
+                raise DatabaseLostError(str(error)) from error
             raise
         report.seconds = time.monotonic() - started
         self.writer.end_run(report.as_json())

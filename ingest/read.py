@@ -162,28 +162,39 @@ class Reading:
         self, items: Iterator[tuple[_Opened, RawDocument | ReadThrough]]
     ) -> Iterator[list[tuple[_Opened, RawDocument | ReadThrough]]]:
         group: list[tuple[_Opened, RawDocument | ReadThrough]] = []
-        size = 0
+        documents = size = 0
         for opened, item in items:
             group.append((opened, item))
-            size += len(item.data) if isinstance(item, RawDocument) else 0
-            if len(group) >= self.batching.max_documents or size >= self.batching.max_bytes:
+            if isinstance(item, RawDocument):
+                documents += 1
+                size += len(item.data)
+            if documents >= self.batching.max_documents or size >= self.batching.max_bytes:
                 yield group
-                group, size = [], 0
+                group, documents, size = [], 0, 0
         if group:
             yield group
 
     def _compared(self, group: Sequence[tuple[_Opened, RawDocument | ReadThrough]]) -> Batch:
         raws = [item for _, item in group if isinstance(item, RawDocument)]
         known = self.writer.known_sources((raw.uri, raw.external_id) for raw in raws)
-        found: list[Found] = []
-        read: list[ReadResource] = []
+        found: dict[tuple[str, str], Found] = {}
+        read: dict[str, ReadResource] = {}
         for opened, item in group:
             if isinstance(item, RawDocument):
-                found += self._changed(opened, item, known)
+                for one in self._changed(opened, item, known):
+                    self._take(opened, one, found)
             elif opened.is_whole:
                 resource = self._read_resource(opened, item)
-                read += [resource] if resource != opened.known else []
-        return Batch(found, read)
+                if resource != opened.known:
+                    read[opened.uri] = resource
+        return Batch([*found.values()], [*read.values()])
+
+    def _take(self, opened: _Opened, one: Found, found: dict[tuple[str, str], Found]) -> None:
+        """A place has one document; of two in one batch it is the first."""
+        place = one.source.uri, one.source.external_id
+        if found.setdefault(place, one) is not one:
+            reason = f"{place[1]!r} was found there just before: name each source once"
+            self._note(opened, Refusal(source=place[0], reason=reason, outcome="skipped"))
 
     def _read_resource(self, opened: _Opened, end: ReadThrough) -> ReadResource:
         return ReadResource(

@@ -36,6 +36,7 @@ from ingest.pipeline import Ingestion
 from ingest.read import SourceDefaults
 from ingest.records import Refusal
 from ingest.report import IngestReport
+from ingest.resume import resumed
 from storage.errors import LeaseBusyError, StorageError
 from storage.records import Origin
 from storage.sql_source import SqlSource as SqlQuery
@@ -93,6 +94,8 @@ class Sync:
     last_completed: Callable[[str], datetime | None]
     """When the last completed run of the source of that name began."""
     now: Callable[[], datetime]
+    database_patience_s: float
+    """See `ingest.resume`."""
 
     def run(self, names: Sequence[str], options: SyncOptions) -> Iterator[Outcome]:
         """The outcome of each chosen source, as soon as it is known.
@@ -126,7 +129,9 @@ class Sync:
     def _outcome(self, source: AnySource, options: SyncOptions) -> Outcome:
         started = time.monotonic()
         try:
-            report = self._ingested(source, options)
+            report = resumed(
+                lambda: self._ingested(source, options), patience_s=self.database_patience_s
+            )
         except LeaseBusyError as error:
             return Outcome(source=source, status="busy", error=str(error))
         except (IngestError, StorageError) as error:

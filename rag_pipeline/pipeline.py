@@ -135,14 +135,19 @@ class RagPipeline:
         with its reason.
         """
         from ingest.load import FileFeed
+        from ingest.resume import resumed
 
-        feed = FileFeed([Path(path) for path in paths])
         defaults = _defaults(generator_id, read_labels, metadata)
         observer = _observer(on_commit, on_progress)
-        with self._parts.ingestion(
-            collection, defaults=defaults, observer=observer, media=media
-        ) as ingestion:
-            return ingestion.run(feed, prune=prune)
+
+        def run() -> "IngestReport":
+            feed = FileFeed([Path(path) for path in paths])
+            with self._parts.ingestion(
+                collection, defaults=defaults, observer=observer, media=media
+            ) as ingestion:
+                return ingestion.run(feed, prune=prune)
+
+        return resumed(run, patience_s=self.settings.database_patience_s)
 
     def ingest_records(
         self,

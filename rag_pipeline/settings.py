@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """Model weights, shared by all homes."""
     database_url: str | None = None
     """Where the truth is kept; None: SQLite in the home."""
+    database_patience_s: float = Field(default=60, ge=0)
+    """How long a run that loses its database waits for it to come back, and goes on."""
     embedder: str = "minilm"
     """A model of `rag models list`, a local folder, or a hub name like org/model."""
     generator: str = "smollm2"

@@ -57,6 +57,7 @@ def sync(
         open_ingestion=open_ingestion,
         last_completed=Runs(parts.database).last_completed,
         now=now,
+        database_patience_s=parts.settings.database_patience_s,
     )
     return order.run(request.names, request.options)
 

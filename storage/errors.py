@@ -9,6 +9,7 @@ StorageError
 ├── InvalidRecordError     a value that the database could not keep faithfully
 ├── SealError              an index file that is damaged or of another kind
 └── DatabaseUnreachableError
+    └── DatabaseLostError  it went away in the middle of a run
 """
 
 from typing import ClassVar
@@ -56,3 +57,7 @@ class DatabaseUnreachableError(StorageError):
     """The database did not answer."""
 
     retryable: ClassVar[bool] = True
+
+
+class DatabaseLostError(DatabaseUnreachableError):
+    """The database went away in the middle of a run; what was committed is kept."""

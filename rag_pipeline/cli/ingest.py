@@ -1,18 +1,19 @@
 """`rag ingest`"""
 
-import json
-import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import FAILED, print_json, say
+from rag_pipeline.cli.progress import Wanted, progress_option, shown
+from rag_pipeline.cli.stopping import sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
     from ingest.report import IngestReport
-    from storage.records import Committed
 
 _SHOWN_FAILURES = 20
 
@@ -24,12 +25,7 @@ _SHOWN_FAILURES = 20
 @click.option("--strict", is_flag=True, help="Exit with 1 if any document was refused.")
 @click.option("--label", "labels", multiple=True, help="Only who carries this label finds it.")
 @click.option("--generator", metavar="ID", help="Tag all of it as synthetic, made by ID.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "jsonl", "none"]),
-    default="auto",
-    help="On stderr: a line a batch on a terminal, or one JSON object an event.",
-)
+@progress_option
 @as_json_option
 @at_home
 def ingest(
@@ -39,7 +35,7 @@ def ingest(
     strict: bool,
     labels: tuple[str, ...],
     generator: str | None,
-    progress: Literal["auto", "jsonl", "none"],
+    progress: Wanted,
     as_json: bool,
     home: Path | None,
     database: str | None,
@@ -53,15 +49,19 @@ def ingest(
     Example:
       rag ingest docs/ notes.md corpus.jsonl
     """
-    with opened(home, database) as rag:
+    with (
+        sigterm_as_ctrl_c(),
+        shown(progress, partial(_bytes_in, paths)) as told,
+        opened(home, database) as rag,
+    ):
         report = rag.ingest(
             *paths,
             collection=collection,
             prune=prune,
             generator_id=generator,
             read_labels=frozenset(labels),
-            on_commit=_print_commit if progress == "jsonl" else None,
-            on_progress=_print_progress if progress == "auto" and sys.stderr.isatty() else None,
+            on_commit=told.observer.committed,
+            on_progress=told.observer.progressed,
         )
     if as_json:
         print_json(report.as_json())
@@ -71,20 +71,10 @@ def ingest(
         raise SystemExit(FAILED)
 
 
-def _print_commit(committed: "Committed") -> None:
-    event = {
-        "event": "committed",
-        "generation": committed.position.generation,
-        "documents": list(committed.external_ids),
-        "document_ids": list(committed.document_ids),
-    }
-    say(json.dumps(event, ensure_ascii=False))
+def _bytes_in(paths: Sequence[Path]) -> int:
+    from ingest.load import FileFeed
 
-
-def _print_progress(report: "IngestReport") -> None:
-    counts = report.documents
-    done = counts.new + counts.changed + counts.unchanged + counts.duplicate
-    say(f"… {done} documents, {report.embedded} texts embedded, {report.seconds:.0f} s")
+    return FileFeed(paths).size_bytes()
 
 
 def _print_report(report: "IngestReport") -> None:

@@ -12,6 +12,7 @@ import click
 from rag_pipeline.cli.ask import ask
 from rag_pipeline.cli.context import ANY_PATH, Given
 from rag_pipeline.cli.db import db
+from rag_pipeline.cli.dedup import dedup
 from rag_pipeline.cli.doctor import doctor
 from rag_pipeline.cli.export import export
 from rag_pipeline.cli.history import history
@@ -62,6 +63,7 @@ for command in (
     ask,
     history,
     export,
+    dedup,
     doctor,
     parse,
     models,

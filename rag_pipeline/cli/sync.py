@@ -1,18 +1,18 @@
 """`rag sync`"""
 
-import sys
 import time
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, Given, as_json_option, at_home
-from rag_pipeline.cli.ingest import _print_commit, _print_progress
 from rag_pipeline.cli.output import FAILED, print_json, say
+from rag_pipeline.cli.progress import Wanted, progress_option, shown
+from rag_pipeline.cli.stopping import sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
-    from ingest.pipeline import Observer
     from ingest.sync import Outcome
     from rag_pipeline.composition import Composition
 
@@ -29,12 +29,7 @@ _SHOWN_FAILURES = 5
 @click.option("--wait", is_flag=True, help="Wait for another run instead of leaving it to that.")
 @click.option("--due", is_flag=True, help='Only sources whose "every" has passed since their last.')
 @click.option("--strict", is_flag=True, help="Exit with 1 if any document was refused.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "jsonl", "none"]),
-    default="auto",
-    help="On stderr: a line a batch on a terminal, or one JSON object an event.",
-)
+@progress_option
 @click.option("--metrics-file", type=ANY_PATH, help="Write what Prometheus reads to this file.")
 @as_json_option
 @at_home
@@ -46,7 +41,7 @@ def sync(
     wait: bool,
     due: bool,
     strict: bool,
-    progress: Literal["auto", "jsonl", "none"],
+    progress: Wanted,
     metrics_file: Path | None,
     as_json: bool,
     home: Path | None,
@@ -73,17 +68,19 @@ def sync(
         wait=wait,
     )
     started = time.monotonic()
-    parts = _parts(home, database)
-    try:
-        outcomes = []
-        for outcome in synced(parts, request, observer=_observer(progress)):
+    outcomes = []
+    with (
+        sigterm_as_ctrl_c(),
+        shown(progress) as told,
+        closing(_parts(home, database)) as parts,
+    ):
+        for outcome in synced(parts, request, observer=told.observer):
             outcomes.append(outcome)
             if not as_json:
-                _print_outcome(outcome)
+                with told.aside():
+                    _print_outcome(outcome)
         if metrics_file is not None:
             write_metrics(parts, metrics_file)
-    finally:
-        parts.close()
     seconds = time.monotonic() - started
     if as_json:
         sources = [outcome.as_json() for outcome in outcomes]
@@ -101,16 +98,6 @@ def _parts(home: Path | None, database: str | None) -> "Composition":
     given = click.get_current_context().find_object(Given) or Given()
     return Composition(
         load_settings(home=home or given.home, database_url=database or given.database)
-    )
-
-
-def _observer(progress: Literal["auto", "jsonl", "none"]) -> "Observer":
-    from ingest.pipeline import Observer, ignore
-
-    shown = progress == "auto" and sys.stderr.isatty()
-    return Observer(
-        committed=_print_commit if progress == "jsonl" else ignore,
-        progressed=_print_progress if shown else ignore,
     )
 
 

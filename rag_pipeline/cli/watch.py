@@ -1,7 +1,6 @@
 """`rag watch`"""
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,10 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, at_home, in_collection, opened
 from rag_pipeline.cli.output import say
+from rag_pipeline.cli.progress import shown
+from rag_pipeline.cli.stopping import sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from rag_pipeline.pipeline import RagPipeline
 
 _POLL_MS = 500
@@ -56,17 +55,11 @@ def watch(
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM end what is inside, at any point, as what was wanted."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        with sigterm_as_ctrl_c():
+            yield
     except KeyboardInterrupt:
         say("stopped")
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_number: int, _frame: "FrameType | None") -> None:
-    raise KeyboardInterrupt
 
 
 def _changes(paths: Sequence[Path], home: Path, debounce_s: float) -> Iterator[None]:
@@ -108,7 +101,10 @@ def _ingest(rag: "RagPipeline", paths: Sequence[Path], *, collection: str, prune
     from storage.errors import StorageError
 
     try:
-        report = rag.ingest(*paths, collection=collection, prune=prune)
+        with shown("auto") as told:
+            report = rag.ingest(
+                *paths, collection=collection, prune=prune, on_progress=told.observer.progressed
+            )
     except (IngestError, StorageError) as error:
         say(f"Error: {error}; still watching")
         return

@@ -1,6 +1,6 @@
 """Ingests with a word embedder, as a process of its own: a line after each COMMIT, then the report.
 
-ingesting.py HOME DATABASE DOCUMENTS_A_BATCH PATH
+ingesting.py HOME DATABASE DOCUMENTS_A_BATCH PATIENCE_S PATH
 """
 
 import json
@@ -19,10 +19,15 @@ def tell(committed: Committed) -> None:
 
 
 def main() -> None:
-    home, database, batch, path = sys.argv[1:]
+    home, database, batch, patience, path = sys.argv[1:]
     with (
         one_line_errors(debug=False),
-        word_pipeline(Path(home), database=database, batching={"max_documents": int(batch)}) as rag,
+        word_pipeline(
+            Path(home),
+            database=database,
+            batching={"max_documents": int(batch)},
+            database_patience_s=float(patience),
+        ) as rag,
     ):
         click.echo(json.dumps(rag.ingest(path, prune=True, on_commit=tell).as_json()))
 

@@ -50,7 +50,7 @@ def write(folder: Path, version: str) -> Path:
 
 class Ingesting(Protocol):
     def __call__(
-        self, home: Path, database: str, docs: Path, *, batch: int = 4
+        self, home: Path, database: str, docs: Path, *, batch: int = 4, patience: int = 60
     ) -> subprocess.Popen[str]:
         """A process that ingests `docs`."""
 
@@ -61,10 +61,11 @@ def ingesting() -> Iterator[Ingesting]:
     with ExitStack() as started:
 
         def start(
-            home: Path, database: str, docs: Path, *, batch: int = 4
+            home: Path, database: str, docs: Path, *, batch: int = 4, patience: int = 60
         ) -> subprocess.Popen[str]:
+            arguments = [home, database, batch, patience, docs]
             process = subprocess.Popen(
-                [sys.executable, str(INGESTING), str(home), database, str(batch), str(docs)],
+                [sys.executable, str(INGESTING), *map(str, arguments)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -174,7 +175,7 @@ def test_a_server_that_crashes_in_mid_ingest_costs_one_clear_line_and_another_ru
     url, home = server.get_uri(), tmp_path / "kb"
     with word_pipeline(home, database=url) as reader:
         for commits in (2, 5):
-            run = ingesting(home, url, docs, batch=3)
+            run = ingesting(home, url, docs, batch=3, patience=0)
             assert run.stdout is not None
             kept = [run.stdout.readline() for _ in range(commits)][-1]
             stop_at_once(server)
@@ -192,6 +193,25 @@ def test_a_server_that_crashes_in_mid_ingest_costs_one_clear_line_and_another_ru
         counts_of(ingesting(home, url, docs))
         assert_whole(reader)
         assert counts_of(ingesting(home, url, docs))["unchanged"] == DOCUMENTS
+
+
+def test_a_run_goes_on_when_the_server_comes_back(
+    tmp_path: Path, docs: Path, server: PostgresServer, ingesting: Ingesting
+) -> None:
+    url, home = server.get_uri(), tmp_path / "kb"
+    with word_pipeline(home, database=url) as reader:
+        run = ingesting(home, url, docs, batch=3, patience=120)
+        assert run.stdout is not None
+        kept = int([run.stdout.readline() for _ in range(2)][-1])
+        stop_at_once(server)
+        server.ensure_postgres_running()
+        out, err = run.communicate(timeout=120)
+        assert (run.returncode, err.count("\n")) == (0, 1)
+        assert "waiting for it, to go on where this run stopped" in err
+        counted = json.loads(out.splitlines()[-1])["documents"]
+        assert counted["unchanged"] >= 3 * kept
+        assert counted["new"] + counted["duplicate"] + counted["unchanged"] == DOCUMENTS
+        assert_whole(reader)
 
 
 def test_a_full_disk_is_said_in_one_line_and_loses_nothing(tmp_path: Path, docs: Path) -> None:

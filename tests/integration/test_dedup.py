@@ -1,7 +1,10 @@
-"""Near duplicates and boilerplate through the whole pipeline, on both databases: what is found, what
-is held back and for whom, and what is embedded, however texts, labels and settings change."""
+"""Near duplicates and boilerplate through the whole pipeline, on both databases.
 
-from collections.abc import Iterator, Mapping
+What is found, what is held back and for whom, and what is embedded, however texts, labels and
+settings change.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
 from ingest.report import IngestReport
+from rag_pipeline import deduplication
+from rag_pipeline.deduplication import Explanation
 from rag_pipeline.pipeline import RagPipeline
-from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, SourceRow
+from storage.errors import NotFoundError
+from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, SourceRow, TextKeyRow
 from storage.records import LOCAL_OWNER, Principal
 
 PUBLIC = Principal(name="guest")
@@ -126,8 +132,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Shelf]:
-    yield Shelf(tmp_path / "kb", database_url)
+def shelf(tmp_path: Path, database_url: str) -> Shelf:
+    return Shelf(tmp_path / "kb", database_url)
 
 
 def counts(report: IngestReport) -> dict[str, int]:
@@ -171,7 +177,9 @@ class TestPolicies:
         assert "long" in shelf.found("herons on sundays")
 
     def test_texts_of_a_few_words_are_never_near_duplicates(self, shelf: Shelf) -> None:
-        report = shelf.put({"1": "Closed on Monday the first.", "2": "Closed on Monday, the first!"})
+        report = shelf.put(
+            {"1": "Closed on Monday the first.", "2": "Closed on Monday, the first!"}
+        )
         assert counts(report) == {"new": 2}
 
     def test_collections_never_mix(self, shelf: Shelf) -> None:
@@ -412,10 +420,286 @@ class TestReaders:
         shelf.put({"c": C}, source="made", generator="copyist")
         assert shelf.found(origins="synthetic") == {"c"}
 
-    def test_in_one_batch_a_copy_is_for_whom_its_sources_are(
-        self, shelf: Shelf
-    ) -> None:
+    def test_in_one_batch_a_copy_is_for_whom_its_sources_are(self, shelf: Shelf) -> None:
         shelf.put({"b": B}, source="1", labels=SECRET)
         shelf.put({"a": A, "b2": B})
         assert shelf.found(principal=PUBLIC)
         assert shelf.found(principal=STAFF)
+
+
+HEAD = "Harbour Trading Company, Quay Street 7"
+FOOT = "Kind regards, your harbour office"
+SUBJECTS = ["otters", "lanterns", "barrels", "anchors", "compasses", "gulls", "sails", "ropes"]
+
+
+def letter(number: int) -> str:
+    subject = SUBJECTS[number]
+    return (
+        f"{HEAD}\n\nAbout your {subject}\nWe have counted {subject} {number} times over,"
+        f" and found the {subject} wanting in weight and colour.\n\n{FOOT}\n"
+    )
+
+
+def letters(*numbers: int) -> dict[str, str]:
+    return {str(number): letter(number) for number in numbers}
+
+
+class TestBoilerplate:
+    """Here a line is boilerplate once it stands in three texts."""
+
+    def put(
+        self, shelf: Shelf, texts: Mapping[str, str], policy: str = "skip", **options: Any
+    ) -> IngestReport:
+        return shelf.put(texts, policy, **{"boilerplate_after": 3, **options})
+
+    def test_with_the_third_letter_the_letterhead_is_embedded_of_none(self, shelf: Shelf) -> None:
+        self.put(shelf, letters(0, 1))
+        assert all(HEAD in text and FOOT in text for text in shelf.embedder.embedded)
+        before = self.put(shelf, letters(0, 1))
+        report = self.put(shelf, letters(0, 1, 2))
+        assert report.generation == before.generation + 1
+        assert counts(report) == {"unchanged": 2, "new": 1}
+        # The newcomer may have been embedded whole before its turn came.
+        anew = [text for text in shelf.embedder.embedded if HEAD not in text]
+        assert sorted(word for text in anew for word in SUBJECTS[:3] if word in text) == sorted(
+            SUBJECTS[:3]
+        )
+        assert not any(FOOT in text for text in anew)
+
+    @pytest.mark.parametrize("batch", [1, 2, 256])
+    def test_letters_in_batches_of_any_size_come_to_the_same(
+        self, shelf: Shelf, batch: int
+    ) -> None:
+        self.put(shelf, letters(*range(5)), batch=batch)
+        alone = Shelf(shelf.home.parent / "alone", f"sqlite:///{shelf.home.parent / 'alone.db'}")
+        self.put(alone, letters(*range(5)))
+        assert embedded_of(shelf) == embedded_of(alone)
+
+    def test_the_stored_text_and_its_chunks_keep_the_line_and_keywords_find_it(
+        self, shelf: Shelf
+    ) -> None:
+        self.put(shelf, letters(0, 1, 2))
+        with shelf.open() as rag:
+            hits = rag.search("Quay Street", mode="keyword").hits
+        assert {hit.chunk.sources[0].external_id for hit in hits} == {"0", "1", "2"}
+        for hit in hits:
+            said = letter(int(hit.chunk.sources[0].external_id)).strip()
+            assert said[hit.chunk.start : hit.chunk.end] == hit.chunk.text
+            assert HEAD in hit.chunk.text
+
+    def test_removing_letters_changes_nothing_for_the_others(self, shelf: Shelf) -> None:
+        self.put(shelf, letters(0, 1, 2, 3))
+        before = shelf.chunks()
+        report = self.put(shelf, letters(0))
+        assert report.embedded == 0
+        assert set(shelf.chunks()) < set(before)
+
+    def test_one_letter_in_many_places_is_not_many_letters(self, shelf: Shelf) -> None:
+        self.put(shelf, {name: letter(0) for name in "abcde"})
+        assert all(HEAD in text for text in shelf.embedder.embedded)
+
+    def test_near_duplicates_do_not_make_a_line_boilerplate(self, shelf: Shelf) -> None:
+        texts = {
+            str(number): f"{HEAD}\n\n{text}\n\n{FOOT}\nEnd of letter"
+            for number, text in enumerate((A, B, C))
+        }
+        self.put(shelf, texts, "link")
+        assert len(shelf.near()) == 2
+        assert all(HEAD in text for text in shelf.embedder.embedded)
+
+    def test_a_copy_goes_without_the_line_as_well(self, shelf: Shelf) -> None:
+        self.put(shelf, letters(0, 1, 2), "link")
+        body = f"{HEAD}\n\n{A}\n\n{FOOT}\nEnd of letter"
+        self.put(shelf, {**letters(0, 1, 2), "a": body}, "link")
+        self.put(shelf, {**letters(0, 1, 2), "a": body, "b": body.replace("every", "evry")}, "link")
+        assert shelf.near() == {"b": "a"}
+        last = [text for text in shelf.embedder.embedded if HEAD not in text]
+        assert len(last) == 1
+
+    def test_passages_of_one_line_have_no_edges(self, shelf: Shelf) -> None:
+        texts = {str(n): f"{HEAD}. We send {name}." for n, name in enumerate(SUBJECTS)}
+        self.put(shelf, texts)
+        assert len(shelf.embedder.embedded) == len(SUBJECTS)
+        with shelf.open() as rag, parts_of(rag).database.read() as connection:
+            kept = select(func.count()).where(TextKeyRow.kind == "edge")
+            assert connection.execute(kept).scalar_one() == 0
+
+    def test_a_text_that_is_boilerplate_alone_is_embedded_whole(self, shelf: Shelf) -> None:
+        texts = letters(0, 1, 2)
+        self.put(shelf, texts)
+        bare = f"{HEAD}\n{HEAD}\n{FOOT}\n{FOOT}"
+        self.put(shelf, {**texts, "bare": bare}, "link")
+        assert "bare" in shelf.found("Quay Street", mode="keyword")
+        assert any(HEAD in text for text in shelf.embedder.embedded)
+
+    def test_zero_leaves_every_line_where_it_is(self, shelf: Shelf) -> None:
+        self.put(shelf, letters(*range(6)), boilerplate_after=0)
+        assert all(HEAD in text for text in shelf.embedder.embedded)
+        self.put(shelf, letters(*range(6)))
+        assert not any(HEAD in text for text in shelf.embedder.embedded)
+        again = self.put(shelf, letters(*range(6)), boilerplate_after=0)
+        assert again.embedded == 0  # those vectors were kept
+
+    def test_lines_of_other_collections_do_not_count(self, shelf: Shelf) -> None:
+        self.put(shelf, letters(0, 1), collection="one")
+        self.put(shelf, letters(2), collection="two")
+        assert HEAD in shelf.embedder.embedded[0]
+
+    def test_a_renewed_letter_under_another_policy_leaves_no_copy_without_original(
+        self, shelf: Shelf
+    ) -> None:
+        framed = {name: f"{HEAD}\n\n{text}\n\n{FOOT}\nEnd" for name, text in (("a", A), ("b", B))}
+        shelf.put({"b": framed["b"]}, source="two")
+        self.put(shelf, {"b": framed["b"]}, source="two")
+        self.put(shelf, {"a": framed["a"]}, "keep", source="one")
+        self.put(shelf, letters(0, 1), source="three")
+        assert shelf.found()
+
+
+def embedded_of(shelf: Shelf) -> set[tuple[str, int, str]]:
+    """What was embedded of each text, by the hashes of both."""
+    with shelf.open() as rag, parts_of(rag).database.read() as connection:
+        statement = (
+            select(DocumentRow.content_sha256, ChunkRow.start_offset, ChunkRow.embedded_sha256)
+            .join(ChunkRow, ChunkRow.document_id == DocumentRow.document_id)
+            .where(ChunkRow.to_generation.is_(None))
+        )
+        return {(row[0], row[1], row[2]) for row in connection.execute(statement)}
+
+
+class TestExplain:
+    def explain(
+        self, shelf: Shelf, name: str, principal: Principal = LOCAL_OWNER, **dedup: Any
+    ) -> Explanation:
+        with shelf.open(dedup=dedup) as rag:
+            return deduplication.explain(
+                parts_of(rag), name, collection="default", principal=principal
+            )
+
+    def report(self, shelf: Shelf, principal: Principal = LOCAL_OWNER, **dedup: Any) -> Any:
+        with shelf.open(dedup=dedup) as rag:
+            found = deduplication.report(parts_of(rag), collection="default", principal=principal)
+        return found.as_json()
+
+    def test_a_copy_names_its_original_and_where_they_differ(self, shelf: Shelf) -> None:
+        shelf.put({"a": A, "b": B, "c": C})
+        found = self.explain(shelf, "b", near_duplicates="skip")
+        assert found.is_held_back
+        assert "skip" in found.reason
+        assert found.original is not None
+        assert [ref.external_id for ref in found.original.sources] == ["a"]
+        assert 0.7 <= found.original.similarity < 1
+        assert [(d.after, d.original, d.text) for d in found.differences] == [
+            ("vessel that anchors", "", "just"),
+            ("the page by", "lamp light", "lamplight"),
+        ]
+
+    def test_an_original_names_its_copies(self, shelf: Shelf) -> None:
+        shelf.put({"a": A, "a2": A, "b": B, "c": C})
+        found = self.explain(shelf, "a")
+        assert (found.original, found.is_held_back) == (None, False)
+        assert [ref.external_id for ref in found.sources] == ["a", "a2"]
+        assert {ref.external_id for near in found.near for ref in near.sources} == {"b", "c"}
+        assert all(near.is_held_back for near in found.near)
+
+    @pytest.mark.parametrize(
+        ("texts", "name", "policy", "said"),
+        [
+            ({"a": A, "b": B}, "b", "link", "link"),
+            ({"a": A, "b": B}, "b", "keep", "keep"),
+            ({"a": A, "long": LONG}, "long", "skip", "longer"),
+            ({"a": "A few words."}, "a", "skip", "under 12 words"),
+            ({"a": A}, "a", "skip", "no text that was there before"),
+        ],
+    )
+    def test_the_reason_is_said(
+        self, shelf: Shelf, texts: dict[str, str], name: str, policy: str, said: str
+    ) -> None:
+        shelf.put(texts, policy)
+        assert said in self.explain(shelf, name, near_duplicates=policy).reason
+
+    def test_a_text_has_many_names(self, shelf: Shelf, tmp_path: Path) -> None:
+        path = tmp_path / "100%_harbour" / "ledger.txt"
+        path.parent.mkdir()
+        path.write_text(A)
+        with shelf.open() as rag:
+            rag.ingest(tmp_path)
+        whole = self.explain(shelf, "100%_harbour/ledger.txt")
+        uri = whole.sources[0].source
+        names = [str(whole.document_id), uri, uri[5:], "ledger.txt", "%_harbour/ledger.txt"]
+        assert {self.explain(shelf, name).document_id for name in names} == {whole.document_id}
+
+    @pytest.mark.parametrize("name", ["", "nothing", "%", "_", "0", "9" * 30, "²", "a'--", "\x00"])
+    def test_an_unknown_name_is_not_found(self, shelf: Shelf, name: str) -> None:
+        shelf.put({"a": A})
+        with pytest.raises(NotFoundError, match="no document"):
+            self.explain(shelf, name)
+
+    def test_a_name_of_several_texts_asks_for_more(self, shelf: Shelf) -> None:
+        shelf.put({"a": A}, source="one")
+        shelf.put({"a": OTHER}, source="two")
+        with pytest.raises(NotFoundError, match="more than one text"):
+            self.explain(shelf, "a")
+
+    def test_what_is_unreadable_looks_like_what_is_missing(self, shelf: Shelf) -> None:
+        shelf.put({"a": A}, source="safe", labels=SECRET)
+        shelf.put({"b": B})
+        messages = []
+        for name in ("a", "x", "1"):
+            with pytest.raises(NotFoundError) as caught:
+                self.explain(shelf, name, PUBLIC)
+            messages.append(str(caught.value).replace(repr(name), "…"))
+        assert len(set(messages)) == 1
+
+    def test_an_unreadable_original_is_none(self, shelf: Shelf) -> None:
+        shelf.put({"secret-a": A}, source="safe", labels=SECRET)
+        shelf.put({"b": B})
+        found = self.explain(shelf, "b", PUBLIC, near_duplicates="skip")
+        assert (found.original, found.differences, found.is_held_back) == (None, (), False)
+        assert "secret" not in str(found)
+        assert "original" not in found.reason
+        shown = self.report(shelf, PUBLIC)
+        assert (shown["sources"], shown["near_duplicates"]) == (1, {"linked": 0, "held_back": 0})
+        assert shown["largest_near"] == []
+
+    def test_an_unreadable_copy_is_not_shown_either(self, shelf: Shelf) -> None:
+        shelf.put({"a": A})
+        shelf.put({"b": B, "a2": A}, source="safe", labels=SECRET)
+        found = self.explain(shelf, "a", PUBLIC)
+        assert (len(found.sources), found.near) == (1, ())
+        shown = self.report(shelf, PUBLIC)
+        assert (shown["exact_duplicates"], shown["largest_exact"]) == (0, [])
+
+    def test_lines_that_are_not_embedded_are_shown_with_how_many_texts_have_them(
+        self, shelf: Shelf
+    ) -> None:
+        shelf.put(letters(0, 1, 2), boilerplate_after=3)
+        found = self.explain(shelf, "1", boilerplate_after=3)
+        assert [(line.text, line.texts) for line in found.left_out] == [(HEAD, 3), (FOOT, 3)]
+        assert letter(1)[found.left_out[0].start : found.left_out[0].end] == HEAD
+        assert self.explain(shelf, "1", boilerplate_after=4).left_out == ()
+        assert self.explain(shelf, "1", boilerplate_after=0).left_out == ()
+
+    def test_the_report_counts_what_came_more_than_once(self, shelf: Shelf) -> None:
+        texts = {"a": A, "a2": A, "a3": A, "b": B, "long": LONG, "o": OTHER, **letters(0, 1, 2)}
+        shelf.put(texts, boilerplate_after=3)
+        shown = self.report(shelf, near_duplicates="skip", boilerplate_after=3)
+        chunks = len(shelf.chunks())
+        assert {name: shown[name] for name in ("sources", "texts", "chunks")} == {
+            "sources": 9,
+            "texts": 7,
+            "chunks": chunks,
+        }
+        assert shown["exact_duplicates"] == 2
+        assert shown["near_duplicates"] == {"linked": 1, "held_back": 1}
+        assert shown["embeddings_saved"] == 3  # one chunk of A twice, one of B
+        assert [group["size"] for group in shown["largest_exact"]] == [3]
+        assert [group["size"] for group in shown["largest_near"]] == [3]
+        assert shown["boilerplate_lines"] == 2
+        assert {line["text"]: line["texts"] for line in shown["boilerplate"]} == {HEAD: 3, FOOT: 3}
+
+    def test_what_went_is_not_counted(self, shelf: Shelf) -> None:
+        shelf.put({"a": A, "a2": A, "b": B, **letters(0, 1, 2)}, boilerplate_after=3)
+        shelf.put({"o": OTHER}, boilerplate_after=3)
+        shown = self.report(shelf, boilerplate_after=3)
+        assert (shown["sources"], shown["texts"], shown["boilerplate_lines"]) == (1, 1, 0)

@@ -198,7 +198,7 @@ def test_7_killed_half_way_and_ingested_again_nothing_is_missing(
     rag: RagPipeline, docs: Path, tmp_path: Path, database_url: str
 ) -> None:
     source = write_lines(docs / "lines.jsonl", 300)
-    given = (str(tmp_path / "kb"), database_url, "20", str(source))
+    given = (str(tmp_path / "kb"), database_url, "20", "0", str(source))
     path = os.pathsep.join(sys.path)
     with subprocess.Popen(
         [sys.executable, str(INGESTING), *given],

@@ -142,8 +142,7 @@ def test_a_resource_with_another_stamp_is_opened_and_told_the_last_one(run: Run)
     assert feed.opened == [("feed:a", "1")]
 
 
-@pytest.mark.parametrize("stamp", [None, ""])
-def test_a_resource_without_a_stamp_is_read_at_each_run(run: Run, stamp: str | None) -> None:
+def test_a_resource_without_a_stamp_is_read_at_each_run(run: Run) -> None:
     feed = Scripted().with_(whole("feed:a", None, text("feed:a", "said a")))
     for _ in range(3):
         run(feed)
@@ -332,24 +331,63 @@ def test_a_file_of_which_one_line_was_pruned_is_read_again(run: Run, rag: RagPip
     assert stored(rag) == {"x", "y"}
 
 
-def test_one_place_that_comes_twice_in_a_batch_is_stored_once(run: Run, rag: RagPipeline) -> None:
-    twice = [whole("feed:a", "1", text("feed:a", "said a"))] * 2
-    run(Scripted().with_(*twice))
+@pytest.mark.parametrize("said", ["said first", "said second"])
+def test_of_a_place_that_comes_twice_in_a_batch_the_first_document_is_stored(
+    run: Run, rag: RagPipeline, said: str
+) -> None:
+    feed = Scripted().with_(
+        whole("feed:a", "1", text("feed:a", "said first")),
+        whole("feed:a", "2", text("feed:a", said)),
+    )
+    report = run(feed, prune=True)
+    assert counts(report) == {"new": 1, "skipped": 1}
+    assert "name each source once" in report.failures[0].reason
     assert stored(rag) == {"feed:a"}
-    assert run(Scripted().with_(*twice)).documents.new == 0
-    assert stored(rag) == {"feed:a"}
+    assert [hit.chunk.text for hit in rag.search("said").hits] == ["said first"]
 
 
-def test_one_place_that_comes_twice_with_two_texts_is_stored_once(
+def test_a_resource_that_comes_twice_unchanged_is_remembered_once(
     run: Run, rag: RagPipeline
 ) -> None:
+    document = text("feed:a", "said a")
+    run(Scripted().with_(whole("feed:a", "1", document)))
+    feed = Scripted().with_(*[whole("feed:a", "2", document)] * 2)
+    assert counts(run(feed, prune=True)) == {"unchanged": 2}
+    feed.opened.clear()
+    assert counts(run(feed)) == {"unchanged": 2}
+    assert feed.opened == []
+    assert stored(rag) == {"feed:a"}
+
+
+def test_of_a_place_that_comes_twice_in_two_batches_one_document_is_left(tmp_path: Path) -> None:
     feed = Scripted().with_(
         whole("feed:a", "1", text("feed:a", "said first")),
         whole("feed:a", "2", text("feed:a", "said second")),
     )
-    run(feed)
-    assert stored(rag) == {"feed:a"}
-    assert len(rag.search("said", limit=100).hits) == 1
+    with word_pipeline(tmp_path / "kb", batching={"max_documents": 1}) as rag:
+        about = {"defaults": SourceDefaults(), "observer": Observer()}
+        with parts_of(rag).ingestion("default", **about) as ingestion:
+            ingestion.run(feed, prune=True)
+        assert stored(rag) == {"feed:a"}
+        assert len(rag.search("said").hits) == 1
+
+
+def test_a_batch_is_closed_by_documents_and_not_by_the_ends_of_resources(
+    tmp_path: Path,
+) -> None:
+    feed = Scripted().with_(
+        *(whole(f"feed:{n}", "1", text(f"feed:{n}", f"said {n}")) for n in range(8))
+    )
+    sizes: list[int] = []
+    observer = Observer(committed=lambda committed: sizes.append(len(committed.external_ids)))
+    with (
+        word_pipeline(tmp_path / "kb", batching={"max_documents": 4}) as rag,
+        parts_of(rag).ingestion(
+            "default", defaults=SourceDefaults(), observer=observer
+        ) as ingestion,
+    ):
+        ingestion.run(feed)
+    assert sizes == [4, 4]
 
 
 def test_one_file_under_two_ids_loses_no_document(run: Run, rag: RagPipeline) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.errors import PathError
+from ingest.errors import IngestError, PathError
 from ingest.feed import Feed, Resource
 from ingest.feeds.declaration import AnySource, Declaration, FilesSource, FsspecSource, SqlSource
 from ingest.feeds.errors import DeclarationError
@@ -75,6 +75,7 @@ def synced(
         open_ingestion=(recorder or Recorder()).open,
         last_completed=(last or {}).get,
         now=lambda: NOW,
+        database_patience_s=0,
     )
     return list(order.run(names, SyncOptions(**options)))
 
