@@ -16,6 +16,7 @@ from ingest.records import RawDocument, Refusal
 
 _SETTLED_S = 2.0
 """A file that was written less than this ago may be written again without its times telling."""
+_CHANGED = "it was changed while it was read: the next run will read it again"
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -221,14 +222,17 @@ def _documents(file: BinaryIO, found: FoundFile, limits: Limits) -> Iterator[Ite
     stamp = _stamp(found, before)
     name = found.path.name
     opened = Opened(file=file, uri=found.uri, external_id=found.external_id, name=name)
+    is_one_whole = False
     for item in documents(opened, limits):
-        is_line = isinstance(item, Refusal) or item.format == "jsonl"
-        if not is_line and _is_changed(file, found, stamp):
-            break
+        is_one_whole = isinstance(item, RawDocument) and item.format != "jsonl"
+        if is_one_whole and _is_changed(file, found, stamp):
+            raise RefusedError(_CHANGED)
         yield item
-    if _is_changed(file, found, stamp):
-        raise RefusedError("it was changed while it was read: the next run will read it again")
-    yield ReadThrough(stamp if is_settled else None)
+    if not _is_changed(file, found, stamp):
+        yield ReadThrough(stamp if is_settled else None)
+    elif not is_one_whole:
+        # What was a line may have moved or been cut off; one document was whole when it was read.
+        raise RefusedError(_CHANGED)
 
 
 def _is_changed(file: BinaryIO, found: FoundFile, stamp: str) -> bool:

@@ -113,8 +113,11 @@ class Maker:
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
-    def ahead(self, drafts: Mapping[str, Draft], under_way: Sequence[Ahead]) -> Ahead:
+    def ahead(
+        self, drafts: Mapping[str, Draft], under_way: Sequence[Ahead], readers: Readership
+    ) -> Ahead:
         """Cut and embed `drafts` as if nothing were `under_way`, but for the same vectors."""
+        drafts = self._to_be_found(drafts, readers)
         edged = {content: _edged(draft, is_original=True) for content, draft in drafts.items()}
         common = self._repeated(edged, frozenset()).common
         wordings = {
@@ -123,6 +126,13 @@ class Maker:
         cuts = {wordings[c]: self._cut(draft, wordings[c].omitted) for c, draft in drafts.items()}
         earlier = {key: vector for ahead in under_way for key, vector in ahead.vectors.items()}
         return self._embedded(cuts, Ahead(vectors=earlier))
+
+    def _to_be_found(self, drafts: Mapping[str, Draft], readers: Readership) -> Mapping[str, Draft]:
+        """`drafts` without those that are held back, as far as can be told."""
+        if self.dedup.near_duplicates != "skip":
+            return drafts
+        compared = self._compare(drafts, Comparison(self.writer, self.dedup, frozenset(), readers))
+        return {c: draft for c, draft in drafts.items() if not _is_held_back(compared[c])}
 
     def make(
         self,

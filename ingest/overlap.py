@@ -32,7 +32,7 @@ class _Lane(Generic[A]):
     stop: Event
     queue: "Queue[tuple[A] | _Ended]"
 
-    def run(self, items: Iterable[A]) -> None:
+    def fill(self, items: Iterable[A]) -> None:
         """Put `items` in, with whatever they raise, until there are no more or `stop` is set."""
         ended = _Ended()
         try:
@@ -80,15 +80,16 @@ def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[
     """`step` of each of `items`, in order; making the items and the steps have a thread each.
 
     What either raises is raised to whoever takes the results, after those before it. The threads
-    have ended when the context has; an item that is being made then is finished first.
+    have ended when the context has; what they are at then is finished first, so that nothing is
+    broken off half-way.
     """
     stop = Event()
     made: _Lane[A] = _Lane(stop, Queue(1))
     stepped: _Lane[B] = _Lane(stop, Queue(1))
     results = (step(item) for item in made.items())
     threads = [
-        Thread(target=made.run, args=[items], name="ingest-read", daemon=True),
-        Thread(target=stepped.run, args=[results], name="ingest-embed", daemon=True),
+        Thread(target=made.fill, args=[items], name="ingest-read", daemon=True),
+        Thread(target=stepped.fill, args=[results], name="ingest-embed", daemon=True),
     ]
     try:
         for thread in threads:
@@ -97,6 +98,5 @@ def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[
     finally:
         stop.set()
         # Ctrl-C may come before all of them were started.
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+        for thread in (thread for thread in threads if thread.ident is not None):
+            thread.join()

@@ -62,6 +62,8 @@ class Ingestion:
     lines: DocumentReader
     batching: BatchSettings
     media: MediaReader | None = None
+    ocr: bool = False
+    """Whether `documents` reads pictures of text."""
     defaults: SourceDefaults = field(default_factory=SourceDefaults)
     observer: Observer = field(default_factory=Observer)
 
@@ -127,7 +129,12 @@ class Ingestion:
             media=self.media,
             batching=self.batching,
             defaults=self.defaults,
-            fingerprint=fingerprint_of(self.placer.maker.fingerprint, self.defaults),
+            fingerprint=fingerprint_of(
+                self.placer.maker.fingerprint,
+                self.defaults,
+                ocr=self.ocr,
+                media=self.media is not None,
+            ),
             report=report,
             seen=Seen(keeps_places=prune),
         )

@@ -101,8 +101,11 @@ class Placer:
         contents = [sha256(item.content.text) for item in found]
         coming = {content for batch in under_way for content in batch.contents}
         present = {*self.writer.documents_with(contents), *coming}
-        drafts = _first_drafts(_by_content(found, contents), present)
-        return Prepared(found, contents, self.maker.ahead(drafts, [b.ahead for b in under_way]))
+        gained = _by_content(found, contents)
+        drafts = _first_drafts(gained, present)
+        readers = Readership(writer=self.writer, gained=_titlings(gained))
+        ahead = self.maker.ahead(drafts, [b.ahead for b in under_way], readers)
+        return Prepared(found, contents, ahead)
 
     def place(self, prepared: Prepared) -> Plan:
         """Where the texts of one batch go."""
@@ -114,7 +117,7 @@ class Placer:
         readers = Readership(
             writer=self.writer,
             closed=[source.source_id for source in known.values()],
-            gained={content: [f.titling for f in items] for content, items in gained.items()},
+            gained=_titlings(gained),
         )
         shrunk = [*{source.document_id for source in known.values()}]
         touched = self._touched(shrunk, stored=stored, gained=gained, readers=readers)
@@ -240,6 +243,10 @@ def _by_content(found: Sequence[Found], contents: Sequence[str]) -> dict[str, li
     for item, content in zip(found, contents, strict=True):
         gained.setdefault(content, []).append(item)
     return gained
+
+
+def _titlings(gained: Mapping[str, Sequence[Found]]) -> dict[str, list[Titling]]:
+    return {content: [item.titling for item in items] for content, items in gained.items()}
 
 
 def _first_drafts(gained: Mapping[str, Sequence[Found]], present: Set[str]) -> dict[str, Draft]:

@@ -25,6 +25,7 @@ from storage.records import KnownSource, Metadata, NewSource, Origin, ReadResour
 
 _RESOURCES_A_LOOKUP = 256
 _CONTAINERS = ("email", "outlook", "archive")
+_MEDIA = ("image", "audio")
 _STEP_IN = "!/"
 
 
@@ -247,7 +248,7 @@ class Reading:
 
     def _parts(self, raw: RawDocument) -> list[Part]:
         parts = (self.lines if raw.format == "jsonl" else self.documents).parts(raw)
-        if self.media is None or len(parts) != 1 or not is_media(parts[0]):
+        if self.media is None or raw.format not in _MEDIA or not is_media(parts[0]):
             return parts
         try:
             return [described(parts[0], raw.data, self.media)]
@@ -285,9 +286,10 @@ class Reading:
         )
 
 
-def fingerprint_of(maker: str, defaults: SourceDefaults) -> str:
-    """Hash of how documents are made and of what the caller says of them."""
-    return hashlib.sha256(json.dumps([maker, defaults.as_json()]).encode()).hexdigest()
+def fingerprint_of(maker: str, defaults: SourceDefaults, *, ocr: bool, media: bool) -> str:
+    """Hash of how documents are read and made, and of what the caller says of them."""
+    said = [maker, defaults.as_json(), ocr, media]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _id_of(raw: RawDocument, part: Part) -> str:

@@ -20,8 +20,8 @@ def resumed(run: Callable[[], IngestReport], *, patience_s: float) -> IngestRepo
     """The report of `run`, which is called again when it loses its database.
 
     A database that can't be reached from the beginning is given no time, one that goes away later
-    `patience_s` seconds each time; with none, nothing is tried again. Raises what `run` raises, and what it raised last when the time
-    is over.
+    `patience_s` seconds each time; with none, nothing is tried again. Raises what `run` raises, and
+    what it raised last when the time is over.
     """
     try:
         return run()

@@ -39,8 +39,9 @@ class BatchSettings(BaseModel):
 
     max_documents: int = Field(default=256, ge=1)
     """Documents, before the batch is closed."""
-    max_bytes: int = Field(default=1_000_000, ge=1)
-    """Bytes read, before the batch is closed: keeps memory flat whatever the documents' size."""
+    max_bytes: int = Field(default=500_000, ge=1)
+    """Bytes read, before the batch is closed: keeps memory flat whatever the documents' size, and
+    the work that Ctrl-C waits for short."""
 
 
 class EmbedSettings(BaseModel):

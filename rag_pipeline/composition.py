@@ -246,6 +246,7 @@ class Composition:
             lines=InProcessReader(self.settings.parsing),
             batching=self.settings.batching,
             media=media,
+            ocr=self.settings.parsing.ocr,
             defaults=defaults,
             observer=observer,
         )

@@ -9,13 +9,14 @@ from itertools import chain
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
-import docx
 from docx.document import Document
 from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.opc.exceptions import PackageNotFoundError
-from docx.opc.part import Part, XmlPart
+from docx.opc.part import Part, PartFactory, XmlPart
 from docx.oxml import parse_xml
 from docx.oxml.ns import qn
+from docx.package import Package
+from docx.parts.document import DocumentPart
 from lxml import etree
 
 from ingest.errors import RefusedError
@@ -24,6 +25,16 @@ from ingest.parse.package import check_marks, malformed, opened
 from ingest.records import ParsedText
 
 _CORE_PROPERTIES = RELATIONSHIP_TYPE.CORE_PROPERTIES
+
+_NO_DOCUMENT = "it is a zip archive, but not a Word document"
+_ALSO_DOCUMENTS = (
+    "application/vnd.ms-word.document.macroEnabled.main+xml",
+    "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+)
+for _media_type in _ALSO_DOCUMENTS:
+    # Documents with macros, and templates: read alike, and nothing in them is ever run.
+    PartFactory.part_type_for[_media_type] = DocumentPart
 
 _STEP = 1024 * 1024
 _HEADING_STYLE = re.compile(r"heading (\d)", re.I)
@@ -138,11 +149,15 @@ def _check_whole(archive: ZipFile, member: ZipInfo) -> None:
 
 def _opened(data: bytes) -> Document:
     try:
-        return docx.Document(BytesIO(data))
+        part = Package.open(BytesIO(data)).main_document_part
     except (PackageNotFoundError, KeyError, ValueError) as error:
-        raise RefusedError("it is a zip archive, but not a Word document") from error
+        raise RefusedError(_NO_DOCUMENT) from error
     except etree.XMLSyntaxError as error:
         raise malformed("word/document.xml", error) from error
+    if not isinstance(part, DocumentPart):
+        raise RefusedError(_NO_DOCUMENT)
+    document: Document = part.document
+    return document
 
 
 def _heading_levels(document: Document) -> dict[str, int]:

@@ -21,7 +21,7 @@ _NAMES: Mapping[Format, str] = {
     "docx": ".docx .docm .dotx .dotm",
     "pptx": ".pptx .pptm .ppsx .ppsm .potx",
     "xlsx": ".xlsx .xlsm .xltx .xltm",
-    "odt": ".odt .ott",
+    "odt": ".odt .ott .ods .odp",
     "epub": ".epub",
     "rtf": ".rtf",
     "csv": ".csv .tsv",
@@ -38,8 +38,8 @@ FORMATS: Mapping[str, Format] = {
     extension: found for found, names in _NAMES.items() for extension in names.split()
 }
 SUPPORTED = (
-    ".txt .md .rst .html .pdf .docx .pptx .xlsx .odt .epub .rtf .csv .json .jsonl .xml .eml .msg "
-    ".zip .tar .gz, other text, images and sound"
+    ".txt .md .rst .html .pdf .docx .pptx .xlsx .odt .ods .odp .epub .rtf .csv .json .jsonl .xml "
+    ".eml .msg .zip .tar .gz, other text, images and sound"
 )
 
 _OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -134,9 +134,15 @@ _OPEN_DOCUMENT = b"mimetypeapplication/vnd.oasis.opendocument."
 _ZIP_FORMATS: tuple[tuple[bytes, Format], ...] = (
     (b"mimetypeapplication/epub", "epub"),
     (_OPEN_DOCUMENT + b"text", "odt"),
+    (_OPEN_DOCUMENT + b"spreadsheet", "odt"),
+    (_OPEN_DOCUMENT + b"presentation", "odt"),
     (b"word/", "docx"),
     (b"xl/", "xlsx"),
     (b"ppt/", "pptx"),
+)
+_OPEN_DOCUMENTS = tuple(
+    (_OPEN_DOCUMENT + kind.encode(), f"application/vnd.oasis.opendocument.{kind}")
+    for kind in ("text", "spreadsheet", "presentation")
 )
 _OFFICE_FORMATS = frozenset(("docx", "xlsx", "pptx", "odt", "epub"))
 
@@ -144,7 +150,7 @@ _KINDS_BY_NAME = {
     "an old Word document": ".doc .dot",
     "an old or binary Excel workbook": ".xls .xlsb .xlt",
     "an old PowerPoint presentation": ".ppt .pps",
-    "an OpenDocument file": ".ods .odp .odg",
+    "an OpenDocument drawing": ".odg",
     "an e-book": ".mobi .azw .azw3",
     "an image": ".ico .heic .heif .avif .psd .raw .cr2 .nef .jp2",
     "a film": ".mp4 .mov .avi .mkv .webm .wmv .mpg .mpeg .m4v",
@@ -199,6 +205,8 @@ def media_type(found: Format, head: bytes) -> str:
     """The media type of a file in that format which begins with `head`."""
     if found == "archive" and head.startswith(_MAILBOX):
         return "application/mbox"
+    if found == "odt":
+        return next((media for mark, media in _OPEN_DOCUMENTS if mark in head), MEDIA_TYPES[found])
     if found in ("image", "audio", "archive"):
         return _by_magic(head)[1] or MEDIA_TYPES[found]
     return MEDIA_TYPES[found]

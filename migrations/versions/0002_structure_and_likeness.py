@@ -20,17 +20,18 @@ NEAR_IS_WHOLE = (
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("documents") as documents:
-        documents.add_column(sa.Column("outline", JSON_VALUE, nullable=True))
-        documents.add_column(sa.Column("language", sa.String(length=16), nullable=True))
-        documents.add_column(sa.Column("near_sha256", sa.String(length=64), nullable=True))
-        documents.add_column(sa.Column("similarity", sa.Float(), nullable=True))
-        documents.add_column(
-            sa.Column("is_held_back", sa.Boolean(), nullable=False, server_default=sa.false())
-        )
-    with op.batch_alter_table("documents") as documents:
-        documents.alter_column("is_held_back", existing_type=sa.Boolean(), server_default=None)
-        documents.create_check_constraint(op.f("ck_documents_near_is_whole"), NEAR_IS_WHOLE)
+    # Only columns are added: SQLite would make any other change by dropping the table, which its
+    # chunks and sources refer to.
+    op.add_column("documents", sa.Column("outline", JSON_VALUE, nullable=True))
+    op.add_column("documents", sa.Column("language", sa.String(length=16), nullable=True))
+    op.add_column("documents", sa.Column("near_sha256", sa.String(length=64), nullable=True))
+    op.add_column("documents", sa.Column("similarity", sa.Float(), nullable=True))
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    default = "0" if is_sqlite else "false"
+    op.execute(
+        f"ALTER TABLE documents ADD COLUMN is_held_back BOOLEAN DEFAULT {default} NOT NULL"
+        f" CONSTRAINT ck_documents_near_is_whole CHECK ({NEAR_IS_WHOLE})"
+    )
     op.create_index(
         "ix_documents_near",
         "documents",
@@ -38,11 +39,9 @@ def upgrade() -> None:
         sqlite_where=LIKE_ANOTHER,
         postgresql_where=LIKE_ANOTHER,
     )
-    with op.batch_alter_table("ingest_runs") as runs:
-        runs.add_column(sa.Column("source_name", sa.String(length=200), nullable=True))
-    with op.batch_alter_table("citations") as citations:
-        citations.add_column(sa.Column("page", sa.Integer(), nullable=True))
-        citations.add_column(sa.Column("headings", JSON_VALUE, nullable=True))
+    op.add_column("ingest_runs", sa.Column("source_name", sa.String(length=200), nullable=True))
+    op.add_column("citations", sa.Column("page", sa.Integer(), nullable=True))
+    op.add_column("citations", sa.Column("headings", JSON_VALUE, nullable=True))
     op.create_table(
         "text_keys",
         sa.Column("collection_id", KEY, autoincrement=False, nullable=False),
@@ -73,13 +72,15 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("resources")
     op.drop_table("text_keys")
-    with op.batch_alter_table("citations") as citations:
-        citations.drop_column("headings")
-        citations.drop_column("page")
-    with op.batch_alter_table("ingest_runs") as runs:
-        runs.drop_column("source_name")
     op.drop_index("ix_documents_near", table_name="documents")
-    with op.batch_alter_table("documents") as documents:
-        documents.drop_constraint(op.f("ck_documents_near_is_whole"), type_="check")
-        for name in ("is_held_back", "similarity", "near_sha256", "language", "outline"):
-            documents.drop_column(name)
+    for table, column in (
+        ("citations", "headings"),
+        ("citations", "page"),
+        ("ingest_runs", "source_name"),
+        ("documents", "is_held_back"),
+        ("documents", "similarity"),
+        ("documents", "near_sha256"),
+        ("documents", "language"),
+        ("documents", "outline"),
+    ):
+        op.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

@@ -81,7 +81,8 @@ def _print_report(report: "IngestReport") -> None:
     counts = report.documents
     click.echo(
         f"new {counts.new}, changed {counts.changed}, unchanged {counts.unchanged},"
-        f" duplicate {counts.duplicate}, deleted {counts.deleted}, skipped {counts.skipped},"
+        f" duplicate {counts.duplicate}, near duplicate {counts.near_duplicate},"
+        f" deleted {counts.deleted}, skipped {counts.skipped},"
         f" failed {counts.failed}"
     )
     click.echo(

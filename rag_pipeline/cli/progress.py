@@ -153,9 +153,9 @@ class _Line:
         of_all = "" if self._total_bytes is None else f" of {self._total_bytes / _MEGABYTE:,.1f}"
         said = [
             f"{done:,} documents",
-            f"{done / seconds:,.1f} documents/s",
+            f"{done / seconds:,.1f} /s",
             f"{read / _MEGABYTE:,.1f}{of_all} MB",
-            f"{self._report.embedded:,} texts embedded",
+            f"{self._report.embedded:,} embedded",
         ]
         share = self._share(read)
         if share:

@@ -119,7 +119,8 @@ def _print_outcome(outcome: "Outcome") -> None:
         counts = outcome.report.documents
         click.echo(
             f"{name}: new {counts.new}, changed {counts.changed}, unchanged {counts.unchanged},"
-            f" duplicate {counts.duplicate}, deleted {counts.deleted}, skipped {counts.skipped},"
+            f" duplicate {counts.duplicate}, near duplicate {counts.near_duplicate},"
+            f" deleted {counts.deleted}, skipped {counts.skipped},"
             f" failed {counts.failed}; {outcome.seconds:.1f} s"
         )
         _print_refusals(outcome)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -127,7 +128,7 @@ class DocumentRow(Table):
     near_sha256: Mapped[str | None] = mapped_column(String(64))
     """Content of the text that this one is nearly the same as."""
     similarity: Mapped[float | None] = mapped_column(Float)
-    is_held_back: Mapped[bool]
+    is_held_back: Mapped[bool] = mapped_column(server_default=false())
     """Kept without chunks, as long as the text that it is nearly the same as is there."""
     from_generation: Mapped[int] = mapped_column(BigKey)
     to_generation: Mapped[int | None] = mapped_column(BigKey)
@@ -239,7 +240,7 @@ class TextKeyRow(Table):
 
     collection_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(4), primary_key=True)
-    """near: a band of the MinHash signature. edge: a line at the edge of a text or page."""
+    """near: one of the smallest hashes of shingles. edge: a line at the edge of a text or page."""
     key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
 

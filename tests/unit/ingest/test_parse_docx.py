@@ -293,3 +293,25 @@ def test_elements_nested_without_end_are_refused():
     deep = "<w:sdt><w:sdtContent>" * 3000
     with pytest.raises(RefusedError, match=r"damaged|nested"):
         parse(package(body(deep + deep.replace("<", "</"))))
+
+
+@pytest.mark.parametrize("kind", ["document.macroEnabled", "template.macroEnabledTemplate"])
+def test_documents_with_macros_are_read_and_the_macros_left_alone(kind: str):
+    plain = docx.Document()
+    plain.add_paragraph("Text beside a macro.")
+    with zipfile.ZipFile(io.BytesIO(saved(plain))) as package:
+        parts = {name: package.read(name) for name in package.namelist()}
+    types = parts["[Content_Types].xml"].decode()
+    main = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    assert main in types
+    changed = types.replace(main, f"application/vnd.ms-word.{kind}.main+xml")
+    parts["[Content_Types].xml"] = changed.encode()
+    assert parse(zipped(parts)).text.strip() == "Text beside a macro."
+
+
+def zipped(parts: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as package:
+        for name, data in parts.items():
+            package.writestr(name, data)
+    return file.getvalue()

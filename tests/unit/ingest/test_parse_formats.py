@@ -28,6 +28,17 @@ def zipped(*names: str) -> bytes:
     return buffer.getvalue()[:HEAD]
 
 
+def of_type(media_type: str) -> bytes:
+    """An archive that begins with its media type, as OpenDocument files and EPUB books do."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("mimetype", media_type)
+    return buffer.getvalue()[:HEAD]
+
+
+SHEET = of_type("application/vnd.oasis.opendocument.spreadsheet")
+
+
 DOCX = zipped("[Content_Types].xml", "word/document.xml")
 
 
@@ -80,6 +91,8 @@ def test_what_is_not_what_its_name_says_is_refused(extension):
         ("a.wav", b"RIFF\x10\0\0\0WAVEfmt ", "audio", "audio/wav"),
         ("a.mp3", b"\xff\xfb\x90\x00\0\0", "audio", "audio/mpeg"),
         ("a.m4a", b"\0\0\0\x20ftypM4A ", "audio", "audio/mp4"),
+        ("a", SHEET, "odt", "application/vnd.oasis.opendocument.spreadsheet"),
+        ("a.odp", zipped("content.xml"), "odt", MEDIA_TYPES["odt"]),
         ("a.xlsx", zipped("xl/workbook.xml"), "xlsx", MEDIA_TYPES["xlsx"]),
         ("a.xlsm", zipped("xl/workbook.xml"), "xlsx", MEDIA_TYPES["xlsx"]),
         ("a.csv", zipped("xl/workbook.xml"), "xlsx", MEDIA_TYPES["xlsx"]),
@@ -123,7 +136,7 @@ def test_text_that_is_cut_inside_a_character_is_still_text():
         ("a.mp4", b"\0\0\0\x20ftypisom", "a film"),
         ("a.db", b"SQLite format 3\0", "a database"),
         ("a.pkl", b"cos\nsystem\n(S'id'\ntR.", "a model or an array"),
-        ("a.ods", zipped("content.xml"), "an OpenDocument file"),
+        ("a.odg", zipped("content.xml"), "an OpenDocument drawing"),
         ("a.xyz", BINARY, "the format '.xyz'"),
         ("a.xyz", b"words \0 and \x01\x02 more", "the format '.xyz'"),
         ("a", BINARY, "binary data of an unknown format"),
