@@ -14,6 +14,7 @@ keys that it still contains, which rows of MinHash would not give it.
 import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 from zlib import crc32
 
@@ -88,7 +89,7 @@ def shingled(text: str) -> Shingled:
     """`text` without regard to case, white space and punctuation, in overlapping shingles."""
     tokens = tuple(_tokens(text.casefold()))
     hashes = _shingle_hashes(tokens)
-    return Shingled(tokens, hashes, np.unique(hashes))
+    return Shingled(tokens, hashes, _distinct(hashes))
 
 
 def band_keys(text: str) -> list[int]:
@@ -146,12 +147,15 @@ def best_candidates(holders: Iterable[Sequence[Name]]) -> list[Name]:
     `MAX_DOCUMENTS_A_KEY` of them. A key counts the more, the fewer have it: texts in one frame
     share many keys, a copy also shares rare ones with its original. Ties keep the order given.
     """
-    weights: dict[Name, list[float]] = {}
+    counts: dict[Name, int] = {}
+    weights: dict[Name, float] = {}
     for names in holders:
+        rarity = 1 / len(names)
         for name in names:
-            weights.setdefault(name, []).append(1 / len(names))
-    worth = {name: sum(some) for name, some in weights.items() if len(some) >= MIN_SHARED_KEYS}
-    return sorted(worth, key=worth.__getitem__, reverse=True)[:MAX_CANDIDATES]
+            counts[name] = counts.get(name, 0) + 1
+            weights[name] = weights.get(name, 0.0) + rarity
+    worth = [name for name, count in counts.items() if count >= MIN_SHARED_KEYS]
+    return sorted(worth, key=weights.__getitem__, reverse=True)[:MAX_CANDIDATES]
 
 
 class NearIndex(Generic[Name]):
@@ -163,8 +167,10 @@ class NearIndex(Generic[Name]):
     def add(self, name: Name, keys: Iterable[int]) -> None:
         """Make `name` a candidate for texts that have some of its `keys`."""
         for key in keys:
-            names = self._names.setdefault(key, [])
-            if len(names) < MAX_DOCUMENTS_A_KEY:
+            names = self._names.get(key)
+            if names is None:
+                self._names[key] = [name]
+            elif len(names) < MAX_DOCUMENTS_A_KEY:
                 names.append(name)
 
     def candidates(self, keys: Iterable[int]) -> list[Name]:
@@ -202,6 +208,15 @@ def _shingle_hashes(tokens: Sequence[str]) -> _Hashes:
     hashes *= _MIX
     hashes ^= hashes >> _SHIFT
     return hashes
+
+
+def _distinct(hashes: _Hashes) -> _Hashes:
+    """`np.unique`, which takes longer to set out than to sort so few."""
+    ascending = np.sort(hashes)
+    is_new = np.ones(len(ascending), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_new[1:])
+    distinct: _Hashes = ascending[is_new]
+    return distinct
 
 
 def _stand_in(hashes: _Hashes, text: Shingled) -> npt.NDArray[np.bool_]:
@@ -333,7 +348,8 @@ def _misspelt(left: Sequence[str], right: Sequence[str]) -> int:
     """How many words of `left` stand misspelt in `right`, each word once."""
     waiting = list(right)
     for word in left:
-        found = next((other for other in waiting if _is_misspelt(word, other)), None)
+        near = (other for other in waiting if -2 < len(word) - len(other) < 2)
+        found = next((other for other in near if _is_misspelt(word, other)), None)
         if found is not None:
             waiting.remove(found)
     return len(right) - len(waiting)
@@ -352,11 +368,12 @@ def _is_misspelt(word: str, other: str) -> bool:
     return not _variants(word).isdisjoint(_variants(other))
 
 
-def _variants(word: str) -> set[str]:
+@lru_cache(maxsize=2_048)
+def _variants(word: str) -> frozenset[str]:
     """`word`, and `word` without each one of its letters; digits stay, and so do short codes."""
     variants = {word}
     if len(word) > 1 and (word.isalpha() or sum(map(str.isalpha, word)) > 3):
         for place, letter in enumerate(word):
             if not letter.isdigit():
                 variants.add(word[:place] + word[place + 1 :])
-    return variants
+    return frozenset(variants)
