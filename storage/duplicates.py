@@ -26,7 +26,7 @@ from storage.engine import Database
 from storage.errors import NotFoundError
 from storage.models.corpus import ChunkRow, DocumentRow, SourceRow, TextKeyRow
 from storage.outline import from_json
-from storage.reading import _readable, _sources_of, holds_at
+from storage.reading import holds_at, readable, sources_of
 from storage.records import (
     Collection,
     DocumentId,
@@ -234,7 +234,7 @@ class DuplicatesReader:
             return connection.execute(select(func.count()).select_from(shared)).scalar_one()
 
     def _is_readable(self) -> ColumnElement[bool]:
-        return _readable(self.principal, self.generation, frozenset(Origin))
+        return readable(self.principal, self.generation, frozenset(Origin))
 
     def _conditions(self, document: type[DocumentRow] = DocumentRow) -> list[ColumnElement[bool]]:
         """What holds for each document that may be known."""
@@ -322,7 +322,7 @@ class DuplicatesReader:
     ) -> list[SourcedText]:
         found = [row._mapping for row in rows]
         documents = {row["document_id"] for row in found}
-        sources = _sources_of(connection, documents, self._is_readable())
+        sources = sources_of(connection, documents, self._is_readable())
         return [
             SourcedText(
                 document_id=DocumentId(row["document_id"]),
@@ -336,7 +336,7 @@ class DuplicatesReader:
         ]
 
     def _groups(self, connection: Connection, rows: Sequence[Row[int, int]]) -> list[Group]:
-        sources = _sources_of(connection, {row[0] for row in rows}, self._is_readable())
+        sources = sources_of(connection, {row[0] for row in rows}, self._is_readable())
         return [
             Group(
                 document_id=DocumentId(row[0]),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, literal, select
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.models.corpus import DocumentRow, SourceRow
-from storage.reading import REAL_ONLY, CorpusReader, _readable, holds_at, served_position
+from storage.reading import REAL_ONLY, CorpusReader, holds_at, readable, served_position
 from storage.records import Collection, DocumentId, Metadata, Origin, Position, Principal
 
 _DOCUMENTS_A_PAGE = 200
@@ -107,7 +107,7 @@ class Snapshot:
                 SourceRow.origin,
                 SourceRow.generator_id,
             )
-            .where(_readable(self.principal, self.position.generation, self.origins))
+            .where(readable(self.principal, self.position.generation, self.origins))
             .order_by(SourceRow.source_id)
         )
         found: dict[int, list[ExportedSource]] = {}

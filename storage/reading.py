@@ -116,16 +116,16 @@ class CorpusReader:
         with self.database.read() as connection:
             if principal.is_owner and not _has_other_origins(connection, collection_id, origins):
                 return None
-            readable = exists().where(
+            has_source = exists().where(
                 SourceRow.document_id == ChunkRow.document_id,
-                _readable(principal, generation, origins),
+                readable(principal, generation, origins),
             )
             rows = connection.execute(
                 select(ChunkRow.chunk_id)
                 .where(
                     ChunkRow.collection_id == collection_id,
                     holds_at(ChunkRow, generation),
-                    readable,
+                    has_source,
                 )
                 .order_by(ChunkRow.chunk_id)
             ).scalars()
@@ -149,10 +149,10 @@ class CorpusReader:
         ).where(holds_at(ChunkRow, generation))
         with self.database.read() as connection:
             rows = list(rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids))
-            sources = _sources_of(
+            sources = sources_of(
                 connection,
                 {row.document_id for row in rows},
-                _readable(principal, generation, origins),
+                readable(principal, generation, origins),
             )
             about = _about(connection, sources)
         return {
@@ -187,13 +187,13 @@ class CorpusReader:
         self, documents: Iterable[DocumentId], *, principal: Principal, generation: int
     ) -> dict[DocumentId, StoredText]:
         """The stored texts among `documents` that may be read, by document."""
-        readable = exists().where(
+        has_source = exists().where(
             SourceRow.document_id == DocumentRow.document_id,
-            _readable(principal, generation, frozenset(Origin)),
+            readable(principal, generation, frozenset(Origin)),
         )
         statement: Select[int, str, list[Any] | None] = select(
             DocumentRow.document_id, DocumentRow.text, DocumentRow.outline
-        ).where(readable)
+        ).where(has_source)
         with self.database.read() as connection:
             rows = rows_where(connection, statement, DocumentRow.document_id, list(documents))
             return {
@@ -216,7 +216,7 @@ def _has_other_origins(
     return connection.execute(synthetic.limit(1)).first() is not None
 
 
-def _readable(
+def readable(
     principal: Principal, generation: int, origins: frozenset[Origin]
 ) -> ColumnElement[bool]:
     """The sources that `principal` may know of."""
@@ -315,7 +315,7 @@ def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:
     return indexed if any(ref.title == indexed for ref in sources) else sources[0].title
 
 
-def _sources_of(
+def sources_of(
     connection: Connection, documents: Iterable[int], readable: ColumnElement[bool]
 ) -> dict[int, list[SourceRef]]:
     statement = (
