@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
+from threading import Lock
 
 from ingest.audience import Readership
 from ingest.boilerplate import Span
@@ -91,6 +93,10 @@ class Made:
     embedded: int
 
 
+def _few() -> deque[Mapping[str, Vectors]]:
+    return deque(maxlen=4)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Maker:
     """Makes the documents of one collection."""
@@ -99,6 +105,9 @@ class Maker:
     embedder: Embedder
     chunking: ChunkSettings
     dedup: DedupSettings
+    _turn: Lock = field(default_factory=Lock, init=False)
+    _recent: deque[Mapping[str, Vectors]] = field(default_factory=_few, init=False)
+    """What was embedded last, by its hash: it may not be committed yet."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -250,9 +259,23 @@ class Maker:
         vectors = {key: ahead.vectors[key] for key in text_of if key in ahead.vectors}
         vectors |= self.writer.cached_vectors([key for key in text_of if key not in vectors])
         missing = [key for key in text_of if key not in vectors]
-        embedded = self.embedder.embed([text_of[key] for key in missing])
-        vectors |= zip(missing, embedded, strict=True)
-        return Ahead(cuts, vectors, ahead.embedded + len(missing))
+        embedded = 0
+        if missing:
+            made, embedded = self._given_to_model({key: text_of[key] for key in missing})
+            vectors |= made
+        return Ahead(cuts, vectors, ahead.embedded + embedded)
+
+    def _given_to_model(self, text_of: Mapping[str, str]) -> tuple[Mapping[str, Vectors], int]:
+        """A vector for each text, and how many the model was given: the other thread of the
+        pipeline may have had the same text a moment ago."""
+        with self._turn:
+            recent = {key: vector for made in self._recent for key, vector in made.items()}
+            found = {key: recent[key] for key in text_of if key in recent}
+            missing = [key for key in text_of if key not in found]
+            embedded = self.embedder.embed([text_of[key] for key in missing])
+            made = dict(zip(missing, embedded, strict=True))
+            self._recent.append(made)
+        return {**found, **made}, len(missing)
 
     def _document(
         self,
