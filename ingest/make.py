@@ -122,10 +122,8 @@ class Maker:
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
-    def ahead(
-        self, drafts: Mapping[str, Draft], under_way: Sequence[Ahead], readers: Readership
-    ) -> Ahead:
-        """Cut and embed `drafts` as if nothing were `under_way`, but for the same vectors."""
+    def ahead(self, drafts: Mapping[str, Draft], readers: Readership) -> Ahead:
+        """Cut and embed `drafts` as if nothing else were on its way into the collection."""
         drafts = self._to_be_found(drafts, readers)
         edged = {content: _edged(draft, is_original=True) for content, draft in drafts.items()}
         common = self._repeated(edged, frozenset()).common
@@ -133,8 +131,7 @@ class Maker:
             content: self._wording(drafts[content], edged[content], common) for content in drafts
         }
         cuts = {wordings[c]: self._cut(draft, wordings[c].omitted) for c, draft in drafts.items()}
-        earlier = {key: vector for ahead in under_way for key, vector in ahead.vectors.items()}
-        return self._embedded(cuts, Ahead(vectors=earlier))
+        return self._embedded(cuts, Ahead())
 
     def _to_be_found(self, drafts: Mapping[str, Draft], readers: Readership) -> Mapping[str, Draft]:
         """`drafts` without those that are held back, as far as can be told."""

@@ -104,7 +104,7 @@ class Placer:
         gained = _by_content(found, contents)
         drafts = _first_drafts(gained, present)
         readers = Readership(writer=self.writer, gained=_titlings(gained))
-        ahead = self.maker.ahead(drafts, [b.ahead for b in under_way], readers)
+        ahead = self.maker.ahead(drafts, readers)
         return Prepared(found, contents, ahead)
 
     def place(self, prepared: Prepared) -> Plan:
