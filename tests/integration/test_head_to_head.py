@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,24 +22,6 @@ from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, GenerationRo
 INGESTING = Path(__file__).parent.parent / "faults" / "ingesting.py"
 MODES: tuple[Mode, ...] = ("vector", "keyword", "hybrid")
 INDEX_FILES = ("1.vectors", "1.keywords")
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def embedder() -> WordEmbedder:
-    return WordEmbedder()
-
-
-@pytest.fixture
-def rag(tmp_path: Path, database_url: str, embedder: WordEmbedder) -> Iterator[RagPipeline]:
-    with word_pipeline(tmp_path / "kb", database=database_url, embedder=embedder) as opened:
-        yield opened
 
 
 def reopened(tmp_path: Path, database_url: str) -> RagPipeline:

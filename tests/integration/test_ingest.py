@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,24 +12,6 @@ from ingest.errors import EmbeddingError, PathError
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import SpaceMismatchError
 from storage.records import Committed, Principal
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def embedder() -> WordEmbedder:
-    return WordEmbedder()
-
-
-@pytest.fixture
-def rag(tmp_path: Path, database_url: str, embedder: WordEmbedder) -> Iterator[RagPipeline]:
-    with word_pipeline(tmp_path / "kb", database=database_url, embedder=embedder) as opened:
-        yield opened
 
 
 def write_jsonl(path: Path, *records: dict) -> Path:

@@ -5,14 +5,13 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 from sqlalchemy import select
 from support.embedding import WordEmbedder
-from support.pipelines import parts_of, word_pipeline
+from support.pipelines import parts_of
 
 from ingest import load
 from ingest.load import FileFeed
@@ -41,24 +40,6 @@ class CountingReader:
 
 class Opened(list[str]):
     """The names of the files that were opened."""
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def embedder() -> WordEmbedder:
-    return WordEmbedder()
-
-
-@pytest.fixture
-def rag(tmp_path: Path, database_url: str, embedder: WordEmbedder) -> Iterator[RagPipeline]:
-    with word_pipeline(tmp_path / "kb", database=database_url, embedder=embedder) as opened:
-        yield opened
 
 
 @pytest.fixture
