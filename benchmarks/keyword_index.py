@@ -52,7 +52,9 @@ def build_ours(corpus: list[Record], folder: Path) -> Search:
         entries = Entries(
             ids=np.arange(start, start + len(step)),
             titles=[record.get("title", "") for record in step],
+            headings=[()] * len(step),
             texts=[record["text"] for record in step],
+            languages=["en"] * len(step),
             vectors=np.empty((len(step), 1), np.float32),
         )
         index.apply(removed=np.empty(0, np.int64), added=entries, position=Position(1, "benchmark"))

@@ -17,6 +17,7 @@ from storage.bulk import batches, rows_where
 from storage.engine import Database
 from storage.errors import StorageError
 from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, GenerationRow
+from storage.outline import common_path, from_json
 from storage.ports import DerivedIndex
 from storage.reading import holds_at, served_position
 from storage.records import (
@@ -25,6 +26,7 @@ from storage.records import (
     CollectionId,
     Entries,
     Ids,
+    Outline,
     Position,
     Vectors,
 )
@@ -95,15 +97,46 @@ class Follower(Generic[Index_co]):
 
     def _entries(self, connection: Connection, chunk_ids: list[int]) -> Entries:
         statement = select(
-            ChunkRow.chunk_id, DocumentRow.title, ChunkRow.text, ChunkRow.vector
-        ).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
+            ChunkRow.chunk_id,
+            ChunkRow.document_id,
+            ChunkRow.start_offset,
+            ChunkRow.end_offset,
+            ChunkRow.text,
+            ChunkRow.vector,
+        )
         rows = sorted(rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids))
+        about = _about(connection, {row.document_id for row in rows})
+        documents = [about[row.document_id] for row in rows]
         return Entries(
             ids=np.array([row.chunk_id for row in rows], np.int64),
-            titles=[row.title for row in rows],
+            titles=[document.title for document in documents],
+            headings=[
+                common_path(document.outline, row.start_offset, row.end_offset)
+                for row, document in zip(rows, documents, strict=True)
+            ],
             texts=[row.text for row in rows],
+            languages=[document.language for document in documents],
             vectors=as_vectors([row.vector for row in rows], self.dimension),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What the chunks of one document have in common."""
+
+    title: str
+    language: str | None
+    outline: Outline
+
+
+def _about(connection: Connection, documents: set[int]) -> dict[int, _About]:
+    statement = select(
+        DocumentRow.document_id, DocumentRow.title, DocumentRow.language, DocumentRow.outline
+    )
+    rows = rows_where(connection, statement, DocumentRow.document_id, sorted(documents))
+    return {
+        row.document_id: _About(row.title, row.language, from_json(row.outline)) for row in rows
+    }
 
 
 def as_vectors(stored: list[bytes], dimension: int) -> Vectors:

@@ -4,9 +4,19 @@ an in-process index, a table of a database server and a vector database fit it a
 A derived index may vanish at any moment: `storage.following` brings it back from the database.
 """
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
 
-from storage.records import Entries, Ids, Position, Scored, Vectors
+from storage.records import (
+    ChunkId,
+    Entries,
+    Ids,
+    KeywordClause,
+    Position,
+    Scored,
+    TermMatch,
+    Vectors,
+)
 
 
 class DerivedIndex(Protocol):
@@ -33,6 +43,12 @@ class DerivedIndex(Protocol):
     def keys(self) -> Ids:
         """Every key that is held, ascending."""
 
+    def fork(self) -> Self:
+        """An index of its own in the same state, which costs nothing and is never published.
+
+        What is applied to either is not seen by the other: this is how a search looks back.
+        """
+
 
 class VectorIndex(DerivedIndex, Protocol):
     """Nearest neighbours by inner product: the cosine, for vectors of unit length."""
@@ -43,12 +59,22 @@ class VectorIndex(DerivedIndex, Protocol):
         `allowed` (ascending) narrows the search before it starts: it never costs results.
         """
 
+    def vectors(self, ids: Ids) -> Vectors:
+        """What is held of `ids`, float32 (ids.size, dimension); `NotFoundError` if one is not."""
+
 
 class KeywordIndex(DerivedIndex, Protocol):
     """Ranking by words that the query and the text share."""
 
-    def search(self, query: str, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+    def search(
+        self, query: str | Sequence[KeywordClause], *, limit: int, allowed: Ids | None = None
+    ) -> list[Scored]:
         """The best `limit` chunks that share a word with `query`; any text is a safe query.
 
         `allowed` (ascending) narrows the search before it starts: it never costs results.
         """
+
+    def explain(
+        self, query: str | Sequence[KeywordClause], ids: Ids
+    ) -> Mapping[ChunkId, Sequence[TermMatch]]:
+        """For each of `ids` that is held, which terms of `query` add what to its score."""

@@ -273,8 +273,35 @@ class Entries:
 
     ids: Ids
     titles: Sequence[str]
+    headings: Sequence[tuple[str, ...]]
+    """The headings that hold for all of the chunk, the highest first."""
     texts: Sequence[str]
+    languages: Sequence[str | None]
+    """ISO 639-1 codes; None where the language is not known."""
     vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeywordClause:
+    """One part of a keyword query. A query of plain text is one word clause for each word."""
+
+    text: str
+    kind: Literal["word", "phrase", "prefix"] = "word"
+    occurrence: Literal["should", "must", "must_not"] = "should"
+    """should: adds to the score. must: what lacks it is not found. must_not: what has it is not."""
+    weight: float = 1.0
+    """By what its score is multiplied; above 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermMatch:
+    """How one term of a query added to the keyword score of one chunk."""
+
+    term: str
+    """As the query has it, not its stem."""
+    counts: Mapping[str, int]
+    """How often it stands in each field of the chunk: title, headings, text."""
+    score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

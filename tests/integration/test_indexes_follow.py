@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from support.entries import text_entries, vector_entries
 from support.pipelines import parts_of, word_pipeline
 
 from rag_pipeline.pipeline import RagPipeline
-from storage.records import Entries
 
 WORDS = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "glade", "heath", "islet", "jetty")
 
@@ -159,15 +159,14 @@ def test_what_was_changed_in_an_index_is_found_and_repaired(rag: RagPipeline) ->
     collection = parts_of(rag).reader.collection("default")
     vectors, keywords = parts_of(rag).followers(collection)
     keys = keywords.index.keys()
-    empty_entries = Entries(
-        ids=keys[:0], titles=[], texts=[], vectors=vectors.index.vectors(keys[:0])
-    )
+    empty_entries = text_entries({})
     keywords.index.apply(removed=keys[:2], added=empty_entries, position=keywords.index.applied)
     found = rag.doctor().differences
     assert len(found) == 1
     assert "keyword index" in found[0]
     assert "lacks chunks 1, 2" in found[0]
-    other = Entries(ids=keys[:1], titles=[""], texts=[""], vectors=vectors.index.vectors(keys[1:2]))
+    (vector,) = vectors.index.vectors(keys[1:2])
+    other = vector_entries({keys[0]: vector}, vector.size)
     vectors.index.apply(removed=keys[:1], added=other, position=vectors.index.applied)
     assert any("other vectors for chunks 1" in found for found in rag.doctor().differences)
     assert rag.doctor(repair=True).differences == ()

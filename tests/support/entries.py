@@ -18,7 +18,15 @@ def ids(*keys: int) -> Ids:
 def vector_entries(vectors: Mapping[int, Vectors], dimension: int) -> Entries:
     keys = sorted(vectors)
     rows = np.array([vectors[key] for key in keys], np.float32).reshape(len(keys), dimension)
-    return Entries(ids=ids(*keys), titles=[""] * len(keys), texts=[""] * len(keys), vectors=rows)
+    blank = [""] * len(keys)
+    return Entries(
+        ids=ids(*keys),
+        titles=blank,
+        headings=[()] * len(keys),
+        texts=blank,
+        languages=[None] * len(keys),
+        vectors=rows,
+    )
 
 
 def text_entries(texts: Mapping[int, tuple[str, str]]) -> Entries:
@@ -27,7 +35,9 @@ def text_entries(texts: Mapping[int, tuple[str, str]]) -> Entries:
     return Entries(
         ids=ids(*keys),
         titles=[texts[key][0] for key in keys],
+        headings=[()] * len(keys),
         texts=[texts[key][1] for key in keys],
+        languages=[None] * len(keys),
         vectors=np.empty((len(keys), 1), np.float32),
     )
 
