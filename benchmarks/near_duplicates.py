@@ -6,7 +6,8 @@ The corpus is JSON lines in the BEIR form (`_id`, `title`, `text`; `.gz` is fine
 have much of an earlier one are left out of it first, by exact comparison, so that the copies made
 here are the only ones. Each copy is of a passage of its own. Look-alikes are no copies: the same
 form letter with other facts, other passages in the same frame, passages whose facts were changed.
-Every text is compared with those before it, added, and never removed.
+Every text is compared with the originals before it. It is linked to the one that it is most like,
+or is an original itself, as ingestion does it.
 
 Both sides read the same texts with the same shingles and check their candidates with the same
 function. By default the peer hashes the shingles itself, as it is documented to be used; with
@@ -22,7 +23,7 @@ import re
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,14 @@ import click
 import datasketch
 import numpy as np
 
-from ingest.near_duplicates import SHINGLE_TOKENS, NearIndex, Shingled, is_near_duplicate, shingled
+from ingest.near_duplicates import (
+    MIN_SIMILARITY,
+    SHINGLE_TOKENS,
+    NearIndex,
+    Shingled,
+    shingled,
+    similarity,
+)
 
 PERMUTATIONS = 128
 PEER_THRESHOLD = 0.5
@@ -351,9 +359,11 @@ def ours(texts: list[str]) -> list[Pair]:
     for number, text in enumerate(texts):
         new = shingled(text)
         keys = new.keys
-        found = index.candidates(keys)
-        pairs += [(number, place) for place in found if is_near_duplicate(new, read[place])]
-        index.add(number, keys)
+        original = most_alike(new, index.candidates(keys), read)
+        if original is None:
+            index.add(number, keys)
+        else:
+            pairs.append((number, original))
         read.append(new)
     return pairs
 
@@ -369,11 +379,25 @@ def peer(texts: list[str], *, hands_over_hashes: bool) -> list[Pair]:
         sketch = template.copy()
         low = new.distinct & np.uint64(0xFFFFFFFF)
         sketch.update_batch(low.tolist() if hands_over_hashes else phrases(new))
-        found = index.query(sketch)
-        pairs += [(number, place) for place in found if is_near_duplicate(new, read[place])]
-        index.insert(number, sketch, check_duplication=False)
+        original = most_alike(new, index.query(sketch), read)
+        if original is None:
+            index.insert(number, sketch, check_duplication=False)
+        else:
+            pairs.append((number, original))
         read.append(new)
     return pairs
+
+
+def most_alike(new: Shingled, candidates: Iterable[int], read: Sequence[Shingled]) -> int | None:
+    """The candidate that `new` is a copy of; of equals the first."""
+    best, highest = None, 0.0
+    for place in candidates:
+        share = similarity(new, read[place])
+        if share >= MIN_SIMILARITY and share > highest:
+            best, highest = place, share
+        if share == 1:
+            break
+    return best
 
 
 def phrases(text: Shingled) -> set[bytes]:

@@ -121,6 +121,8 @@ class Comparison:
             share = 0.0 if own is None else similarity(own, self._shingled[content])
             if share >= self.settings.min_similarity and (best is None or share > best.similarity):
                 best = Likeness(content_sha256=content, similarity=share, is_held_back=False)
+            if share == 1:
+                break
         if best is None or not self._is_dispensable(text.content_sha256, best.content_sha256):
             return best
         return replace(best, is_held_back=True)

@@ -12,9 +12,11 @@ keys that it still contains, which rows of MinHash would not give it.
 """
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Generic, TypeVar
 from zlib import crc32
 
@@ -132,30 +134,24 @@ def similarity(first: Shingled, second: Shingled) -> float:
     return min(1.0, (there.covered + same + typos) / length)
 
 
-def is_near_duplicate(first: Shingled, second: Shingled) -> bool:
-    """Whether one is a copy of the other, by `similarity` and `MIN_SIMILARITY`."""
-    return similarity(first, second) >= MIN_SIMILARITY
-
-
 Name = TypeVar("Name", bound=Hashable)
 
 
-def best_candidates(holders: Iterable[Sequence[Name]]) -> list[Name]:
+def best_candidates(holders: Sequence[Sequence[Name]]) -> list[Name]:
     """The texts that are worth a comparison with a text, the most promising first.
 
     `holders` are, for each of its keys, the texts that have it as well, at most
     `MAX_DOCUMENTS_A_KEY` of them. A key counts the more, the fewer have it: texts in one frame
     share many keys, a copy also shares rare ones with its original. Ties keep the order given.
     """
-    counts: dict[Name, int] = {}
-    weights: dict[Name, float] = {}
-    for names in holders:
-        rarity = 1 / len(names)
-        for name in names:
-            counts[name] = counts.get(name, 0) + 1
-            weights[name] = weights.get(name, 0.0) + rarity
-    worth = [name for name, count in counts.items() if count >= MIN_SHARED_KEYS]
-    return sorted(worth, key=weights.__getitem__, reverse=True)[:MAX_CANDIDATES]
+    counts = Counter(chain.from_iterable(holders))
+    worth = {name: 0.0 for name, count in counts.items() if count >= MIN_SHARED_KEYS}
+    if len(worth) > 1:
+        for names in holders:
+            rarity = 1 / len(names)
+            for name in worth.keys() & names:
+                worth[name] += rarity
+    return sorted(worth, key=worth.__getitem__, reverse=True)[:MAX_CANDIDATES]
 
 
 class NearIndex(Generic[Name]):
@@ -175,7 +171,7 @@ class NearIndex(Generic[Name]):
 
     def candidates(self, keys: Iterable[int]) -> list[Name]:
         """The texts to compare with one that has `keys`; see `best_candidates`."""
-        return best_candidates([self._names[key] for key in keys if key in self._names])
+        return best_candidates([names for names in map(self._names.get, keys) if names])
 
 
 @dataclass(frozen=True, slots=True)

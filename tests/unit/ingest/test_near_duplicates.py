@@ -13,7 +13,6 @@ from ingest.near_duplicates import (
     MIN_TOKENS,
     NearIndex,
     band_keys,
-    is_near_duplicate,
     jaccard,
     shingled,
     similarity,
@@ -45,7 +44,7 @@ FRAME = "This page was printed from our site. Home, products, service, contact. 
 
 
 def near(one: str, other: str) -> bool:
-    return is_near_duplicate(shingled(one), shingled(other))
+    return similarity(shingled(one), shingled(other)) >= MIN_SIMILARITY
 
 
 def share_keys(one: str, other: str) -> bool:
