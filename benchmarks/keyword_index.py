@@ -1,4 +1,4 @@
-"""BM25 of our own beside bm25s, on the same texts, in one run.
+"""BM25F of our own beside the BM25 of bm25s, on the same texts, in one run.
 
     python benchmarks/keyword_index.py --corpus C.jsonl --queries Q.jsonl --qrels qrels.tsv
 

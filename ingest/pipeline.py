@@ -74,22 +74,18 @@ class Ingestion:
         is on record too. Raises `EmbeddingError`, `FeedError` and `StorageError`, which leave all
         batches before them committed.
         """
-        started = time.monotonic()
-        report = IngestReport(run_id=self.writer.run_id, generation=self.writer.start_run())
-        try:
-            self._ingest(feed, report, started, prune=prune)
-        except (IngestError, StorageError, KeyboardInterrupt) as error:
-            report.seconds = time.monotonic() - started
-            # Where the database is away, the run stays without an end, as it does after a kill.
-            with suppress(StorageError):
-                reason = str(error) or "it was interrupted"
-                self.writer.end_run({**report.as_json(), "error": reason})
-            if isinstance(error, DatabaseUnreachableError):
-                raise DatabaseLostError(str(error)) from error
-            raise
-        report.seconds = time.monotonic() - started
-        self.writer.end_run(report.as_json())
-        return report
+        return self._on_record(
+            lambda report, started: self._ingest(feed, report, started, prune=prune)
+        )
+
+    def remove(self, sources: Sequence[SourceId]) -> IngestReport:
+        """Remove `sources` in one generation, if there are any; on record as a run is."""
+
+        def remove(report: IngestReport, _started: float) -> None:
+            if sources:
+                self._commit(self.placer.after_removal(sources), sources, report)
+
+        return self._on_record(remove)
 
     def preview(self, feed: Feed, *, prune: bool = False) -> IngestReport:
         """What `run` would do, as far as can be told without embedding; nothing is written."""
@@ -103,6 +99,24 @@ class Ingestion:
         if prune:
             report.documents.deleted = len(self._gone(feed, reading.seen))
         report.seconds = time.monotonic() - started
+        return report
+
+    def _on_record(self, work: Callable[[IngestReport, float], None]) -> IngestReport:
+        started = time.monotonic()
+        report = IngestReport(run_id=self.writer.run_id, generation=self.writer.start_run())
+        try:
+            work(report, started)
+        except (IngestError, StorageError, KeyboardInterrupt) as error:
+            report.seconds = time.monotonic() - started
+            # Where the database is away, the run stays without an end, as it does after a kill.
+            with suppress(StorageError):
+                reason = str(error) or "it was interrupted"
+                self.writer.end_run({**report.as_json(), "error": reason})
+            if isinstance(error, DatabaseUnreachableError):
+                raise DatabaseLostError(str(error)) from error
+            raise
+        report.seconds = time.monotonic() - started
+        self.writer.end_run(report.as_json())
         return report
 
     def _ingest(self, feed: Feed, report: IngestReport, started: float, *, prune: bool) -> None:

@@ -4,14 +4,18 @@ Everything is built when it is first needed, and what is heavy is imported then:
 only reads the history loads neither an index nor a model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from pydantic import ValidationError
+
 from rag_pipeline.errors import SettingsError
+from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.settings import CollectionSettings, Settings
 from storage import schema
 from storage.collection import check_space, claim_space, open_collection
@@ -20,7 +24,7 @@ from storage.errors import NotFoundError
 from storage.history import History
 from storage.lease import writer_lease
 from storage.reading import CorpusReader
-from storage.records import Collection, CollectionId, RunId
+from storage.records import LOCAL_OWNER, Collection, CollectionId, Principal, RunId
 
 if TYPE_CHECKING:
     from ingest.embed import Embedder
@@ -28,13 +32,17 @@ if TYPE_CHECKING:
     from ingest.pipeline import Ingestion, Observer
     from ingest.read import SourceDefaults
     from ingest.sandbox.readers import DocumentReader
+    from rag_pipeline.entities.recognise import EntityRecogniser
     from rag_pipeline.generation.answer import Answerer
     from rag_pipeline.generation.language_model import LanguageModel
+    from rag_pipeline.retrieval.documents import ChunkDocuments
+    from rag_pipeline.retrieval.rerank.port import Reranker
     from rag_pipeline.retrieval.search import Retriever
+    from rag_pipeline.retrieval.view import Shelf
     from rag_pipeline.weights.store import WeightStore
     from storage.following import Follower
     from storage.keyword_index.bm25 import Bm25Index
-    from storage.vector_index.faiss_flat import FaissFlatIndex
+    from storage.vector_index.faiss_index import FaissIndex
 
 ECHO = "echo"
 _NO_FENCE = -1
@@ -63,7 +71,8 @@ class Composition:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._followers: dict[str, tuple[Follower[FaissFlatIndex], Follower[Bm25Index]]] = {}
+        self._followers: dict[str, tuple[Follower[FaissIndex], Follower[Bm25Index]]] = {}
+        self._rerankers: dict[Path, Reranker] = {}
         self._building = RLock()
         self._open = ExitStack()
 
@@ -109,6 +118,13 @@ class Composition:
         return TransformersModel(found.folder, name=found.name, weights_sha256=found.weights_sha256)
 
     @cached_property
+    def recogniser(self) -> "EntityRecogniser":
+        """Finds people, organisations, places and terms in texts."""
+        from rag_pipeline.entities.recognise import RuleRecogniser
+
+        return RuleRecogniser()
+
+    @cached_property
     def parser(self) -> "DocumentReader":
         """Parses files in a process of their own, which starts with the first."""
         from ingest.sandbox.parser_process import ParserProcess
@@ -117,7 +133,7 @@ class Composition:
 
     def followers(
         self, collection: Collection
-    ) -> "tuple[Follower[FaissFlatIndex], Follower[Bm25Index]]":
+    ) -> "tuple[Follower[FaissIndex], Follower[Bm25Index]]":
         """The indexes of a collection, as last sealed on this machine, and what moves them on."""
         with self._building:
             if collection.name not in self._followers:
@@ -126,48 +142,108 @@ class Composition:
 
     def _new_followers(
         self, collection: Collection
-    ) -> "tuple[Follower[FaissFlatIndex], Follower[Bm25Index]]":
+    ) -> "tuple[Follower[FaissIndex], Follower[Bm25Index]]":
         from storage.following import Follower
         from storage.keyword_index.bm25 import Bm25Index
-        from storage.vector_index.faiss_flat import FaissFlatIndex
+        from storage.vector_index.faiss_index import FaissIndex
 
         assert collection.space is not None
         dimension = collection.space.dimension
         sealed = self.settings.home / "indexes" / str(collection.collection_id)
         about = (self.database, collection.collection_id, dimension)
-        vectors = FaissFlatIndex(sealed.with_suffix(".vectors"), dimension=dimension)
+        vectors = FaissIndex(sealed.with_suffix(".vectors"), dimension=dimension)
         return Follower(*about, vectors), Follower(
             *about, Bm25Index(sealed.with_suffix(".keywords"))
         )
 
-    def retriever(self, name: str) -> "Retriever":
-        """Search over the collection of that name.
+    @cached_property
+    def chunk_documents(self) -> "ChunkDocuments":
+        """Which text each chunk is part of."""
+        from rag_pipeline.retrieval.documents import ChunkDocuments
 
-        Raises `NotFoundError` if there is none or nothing was ingested into it,
-        `SpaceMismatchError` if it was embedded by another model.
+        return ChunkDocuments(self.reader)
+
+    def retriever(
+        self, names: str | Sequence[str], *, principal: Principal, writes: bool = False
+    ) -> "Retriever":
+        """Search over a collection, or several together, that `principal` may know of.
+
+        With `writes` the generator helps to word queries. Raises `NotFoundError` if there is no
+        such collection or nothing was ingested into it, `SpaceMismatchError` if it was embedded
+        by another model.
         """
+        from rag_pipeline.retrieval.rewriting import ModelQueryWriter
         from rag_pipeline.retrieval.search import Retriever
+        from rag_pipeline.retrieval.understanding import Understanding
 
-        collection = self.reader.collection(name)
+        wanted = [names] if isinstance(names, str) else dict.fromkeys(names)
+        collections = [self._searchable(name, principal) for name in wanted]
+        if not collections:
+            raise NotFoundError("no collection is named; name one to search")
+        writer = ModelQueryWriter(model=self.language_model) if writes else None
+        settings = self._retrieval_settings(collections)
+        return Retriever(
+            reader=self.reader,
+            shelves=tuple(map(self._shelf, collections)),
+            understanding=Understanding(embedder=self.embedder, writer=writer),
+            documents=self.chunk_documents,
+            settings=settings,
+            reranker=self._reranker(settings),
+        )
+
+    def _searchable(self, name: str, principal: Principal) -> Collection:
+        collection = self.reader.collection(name, principal=principal)
         if collection.space is None:
             raise NotFoundError(f"nothing was ingested into collection {name!r} yet")
         check_space(collection, self.embedder.space)
-        vectors, keywords = self.followers(collection)
-        return Retriever(
-            reader=self.reader,
-            collection=collection,
-            vectors=vectors,
-            keywords=keywords,
-            embedder=self.embedder,
-            settings=self.settings.retrieval,
-        )
+        return collection
 
-    def answerer(self, name: str) -> "Answerer":
+    def _shelf(self, collection: Collection) -> "Shelf":
+        from rag_pipeline.retrieval.view import Shelf
+
+        vectors, keywords = self.followers(collection)
+        return Shelf(collection=collection, vectors=vectors, keywords=keywords)
+
+    def _reranker(self, settings: RetrievalSettings) -> "Reranker | None":
+        """The cross-encoder that is set, or the features that were fitted, if any."""
+        if settings.rerank_depth == 0:
+            return None
+        if settings.cross_encoder is not None:
+            return self._cross_encoder(settings.cross_encoder)
+        if settings.linear_reranker is None:
+            return None
+        from rag_pipeline.retrieval.rerank.linear import LinearModel, LinearReranker
+
+        return LinearReranker(model=LinearModel.of(settings.linear_reranker))
+
+    def _cross_encoder(self, folder: Path) -> "Reranker":
+        """The one in `folder`, kept: it is loaded when it first reranks."""
+        from rag_pipeline.retrieval.rerank.cross_encoder import CrossEncoderReranker
+
+        with self._building:
+            return self._rerankers.setdefault(folder, CrossEncoderReranker(folder))
+
+    def _retrieval_settings(self, collections: Sequence[Collection]) -> RetrievalSettings:
+        """What the user has set, before what was fitted to the one collection that is searched."""
+        given = self.settings.retrieval
+        if len(collections) > 1:
+            return given
+        fitted = collections[0].retrieval or {}
+        chosen = {name: getattr(given, name) for name in given.model_fields_set}
+        try:
+            return RetrievalSettings(**{**fitted, **chosen})
+        except ValidationError as error:
+            raise SettingsError(
+                f"the settings that were fitted to collection {collections[0].name!r} can't be"
+                f" used: {error.errors()[0]['msg']}; fit them again with rag eval tune"
+            ) from error
+
+    def answerer(self, name: str, *, principal: Principal) -> "Answerer":
         """Answers from the collection of that name."""
         from rag_pipeline.generation.answer import Answerer
 
         return Answerer(
-            retriever=self.retriever(name),
+            retriever=self.retriever(name, principal=principal),
             reader=self.reader,
             embed=self.embedder.embed,
             model=self.language_model,
@@ -196,6 +272,15 @@ class Composition:
             yield self._ingestion(
                 collection, defaults, observer, fence=fence, source_name=source_name, media=media
             )
+            if self.settings.entities.enabled:
+                self._find_entities(collection, fence)
+
+    def _find_entities(self, collection: Collection, fence: int) -> None:
+        from rag_pipeline.entities.following import catch_up
+        from storage.entities import EntityWriter
+
+        writer = EntityWriter(database=self.database, collection=collection, fence=fence)
+        catch_up(writer, self.recogniser)
 
     @contextmanager
     def preview(
@@ -203,7 +288,7 @@ class Composition:
     ) -> Iterator["Ingestion"]:
         """Ingestion that can only be previewed: it waits for no writer and changes nothing."""
         try:
-            collection = self.reader.collection(name)
+            collection = self.reader.collection(name, principal=LOCAL_OWNER)
         except NotFoundError:
             collection = Collection(collection_id=CollectionId(0), name=name, space=None)
         check_space(collection, self.embedder.space)

@@ -191,7 +191,7 @@ def _short(words: Sequence[str]) -> str:
 def _reader(parts: Composition, collection: str, principal: Principal) -> DuplicatesReader:
     return DuplicatesReader(
         database=parts.database,
-        collection=parts.reader.collection(collection),
+        collection=parts.reader.collection(collection, principal=principal),
         principal=principal,
         generation=parts.reader.served().generation,
     )

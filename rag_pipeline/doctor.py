@@ -6,7 +6,7 @@ from typing import Any
 
 from rag_pipeline.composition import Composition
 from storage import consistency
-from storage.records import Collection
+from storage.records import LOCAL_OWNER, Collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def diagnose(parts: Composition, *, repair: bool = False) -> Diagnosis:
     """
     served = parts.reader.served().generation
     indexed, differences = _Indexed(), consistency.database_differences(parts.database, served)
-    for collection in parts.reader.collections():
+    for collection in parts.reader.collections(principal=LOCAL_OWNER):
         if collection.space is not None:
             differences += _compare(parts, collection, served, indexed, repair=repair)
     counted = consistency.count(parts.database, served)

@@ -4,8 +4,13 @@ RagError
 ├── SettingsError             a setting is unknown, contradictory or out of range
 ├── QueryError                a question or a limit that can't be searched for
 ├── DatasetError              a data set can't be made or written          (datasets/errors.py)
+├── ArgumentError             LangChain handed over what can't be used
+│                                               (integrations/langchain/errors.py)
+├── EvaluationError           judgments, a run or a criterion can't be used (evaluation/errors.py)
+├── TuningError               too few judged queries to fit a ranking on    (retrieval/errors.py)
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish
+    ├── RerankerError         a reranker's model can't be read or can't rank (retrieval/errors.py)
     ├── WeightsMissingError   the weights of a model are not on this machine   (weights/errors.py)
     ├── WeightsDamagedError   a file of a model is not what it was             (weights/errors.py)
     └── PullError             weights could not be fetched or converted        (weights/errors.py)

@@ -37,9 +37,30 @@ class Family:
                 yield f"{self.name}{_labels(labels)} {value!r}"
 
 
-def rendered(totals: Sequence[RunTotals], *, generation: int, written_at: float) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateFigures:
+    """What a quality gate found: means over its queries, by the name of the measure."""
+
+    collection: str
+    passed: bool
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float]
+
+
+def rendered(
+    totals: Sequence[RunTotals],
+    *,
+    generation: int,
+    served: int,
+    written_at: float,
+    gates: Sequence[GateFigures] = (),
+) -> str:
     """The text of the file; `written_at` in seconds since the epoch."""
-    families = _families(totals, generation, written_at)
+    families = [
+        *_families(totals),
+        *_gate_families(gates),
+        *_standing(generation, served, written_at),
+    ]
     return "".join(f"{line}\n" for family in families for line in family.lines())
 
 
@@ -66,7 +87,7 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
 
 
-def _families(totals: Sequence[RunTotals], generation: int, written_at: float) -> Iterator[Family]:
+def _families(totals: Sequence[RunTotals]) -> Iterator[Family]:
     yield Family(
         name="rag_last_ingest_success_timestamp_seconds",
         kind="gauge",
@@ -104,11 +125,47 @@ def _families(totals: Sequence[RunTotals], generation: int, written_at: float) -
             for outcome in OUTCOMES
         ],
     )
+
+
+def _gate_families(gates: Sequence[GateFigures]) -> Iterator[Family]:
+    if not gates:
+        return
+    yield Family(
+        name="rag_gate_passed",
+        kind="gauge",
+        help="Whether the quality gate let the last generation that it judged be served.",
+        samples=[({"collection": gate.collection}, int(gate.passed)) for gate in gates],
+    )
+    yield Family(
+        name="rag_gate_metric",
+        kind="gauge",
+        help="What the quality gate measured, on average over its queries.",
+        samples=[sample for gate in gates for sample in _means(gate.collection, gate.metrics)],
+    )
+    yield Family(
+        name="rag_gate_baseline",
+        kind="gauge",
+        help="What it was compared with.",
+        samples=[sample for gate in gates for sample in _means(gate.collection, gate.baseline)],
+    )
+
+
+def _means(collection: str, means: Mapping[str, float]) -> list[Sample]:
+    return [({"collection": collection, "metric": name}, mean) for name, mean in means.items()]
+
+
+def _standing(generation: int, served: int, written_at: float) -> Iterator[Family]:
     yield Family(
         name="rag_generation",
         kind="gauge",
         help="The generation that is committed.",
         samples=[({}, generation)],
+    )
+    yield Family(
+        name="rag_served_generation",
+        kind="gauge",
+        help="The generation that is served; an earlier one while a quality gate holds it.",
+        samples=[({}, served)],
     )
     yield Family(
         name="rag_metrics_written_timestamp_seconds",

@@ -3,13 +3,14 @@
 import getpass
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rag_pipeline.composition import Composition
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
+from rag_pipeline.errors import QueryError
 from rag_pipeline.settings import Settings, load_settings
 from storage.records import (
     LOCAL_OWNER,
@@ -30,8 +31,17 @@ if TYPE_CHECKING:
     from rag_pipeline.datasets.export import ExportReport
     from rag_pipeline.datasets.selection import Selection
     from rag_pipeline.doctor import Diagnosis
+    from rag_pipeline.entities.graph import EntityGraph
+    from rag_pipeline.evaluation.evaluate import Searching, Wanted
+    from rag_pipeline.evaluation.report import Report as EvaluationReport
+    from rag_pipeline.evaluation.tune import Tuning
     from rag_pipeline.generation.answer import Answer, AnswerStream
+    from rag_pipeline.retrieval.query import AsOf
     from rag_pipeline.retrieval.search import SearchResult
+    from storage.documents import SourceDocument
+    from storage.filters import Filter
+    from storage.index_records import IndexRecords
+    from storage.records import Vectors
 
 PathLike = str | os.PathLike[str]
 
@@ -113,6 +123,24 @@ class RagPipeline:
         """What was asked and answered."""
         return PromptHistory(self._parts, self._principal)
 
+    @property
+    def parts(self) -> Composition:
+        """What this pipeline is made of: for adapters to other libraries."""
+        return self._parts
+
+    @property
+    def principal(self) -> Principal:
+        """Who reads through this pipeline."""
+        return self._principal
+
+    @property
+    def entities(self) -> "EntityGraph":
+        """People, organisations, places and terms that documents and answers mention."""
+        from rag_pipeline.entities.graph import EntityGraph
+
+        parts = self._parts
+        return EntityGraph(parts.database, parts.reader, self._principal, lambda: parts.recogniser)
+
     def ingest(
         self,
         *paths: PathLike,
@@ -177,18 +205,122 @@ class RagPipeline:
         ) as ingestion:
             return ingestion.run(RecordsFeed(records, source), prune=prune)
 
+    def remove(
+        self,
+        external_ids: Iterable[str],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        on_commit: "Callable[[Committed], None] | None" = None,
+    ) -> "IngestReport":
+        """Remove from every source what has one of `external_ids`, in one generation.
+
+        What the principal may not read stays; it and what is not there look the same. A file that
+        is still where it was found comes back when it is ingested again. Raises `NotFoundError`
+        for a collection that is not there.
+        """
+        from ingest.resume import resumed
+        from storage.documents import sources_named
+
+        names = [*dict.fromkeys(external_ids)]
+        target = self._parts.reader.collection(collection, principal=self._principal)
+        defaults, observer = _defaults(None, frozenset(), None), _observer(on_commit, None)
+
+        def run() -> "IngestReport":
+            with self._parts.ingestion(
+                target.name, defaults=defaults, observer=observer
+            ) as ingestion:
+                gone = sources_named(
+                    self._parts.database,
+                    target.collection_id,
+                    names,
+                    principal=self._principal,
+                    generation=ingestion.writer.generation(),
+                )
+                return ingestion.remove(gone)
+
+        return resumed(run, patience_s=self.settings.database_patience_s)
+
+    def documents(
+        self, external_ids: Iterable[str], *, collection: str = DEFAULT_COLLECTION
+    ) -> "list[SourceDocument]":
+        """The documents with one of `external_ids`, in their order; unknown ones are left out.
+
+        Raises `NotFoundError` for a collection that is not there.
+        """
+        from storage.documents import documents_named
+
+        return documents_named(
+            self._parts.database,
+            self._parts.reader.collection(collection, principal=self._principal).collection_id,
+            [*dict.fromkeys(external_ids)],
+            principal=self._principal,
+            generation=self._parts.reader.served().generation,
+        )
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """Unit vectors, float32 (len(texts), dimension), in the space of what is ingested.
+
+        Raises `EmbeddingError`.
+        """
+        return self._parts.embedder.embed(texts)
+
+    def index_records(self, namespace: str) -> "IndexRecords":
+        """Which keys a program that synchronises a store has written, and when."""
+        from storage.index_records import IndexRecords
+
+        return IndexRecords(self._parts.database, namespace)
+
     def search(
         self,
         query: str,
         *,
         limit: int = 10,
         mode: Mode = "hybrid",
-        collection: str = DEFAULT_COLLECTION,
+        collection: str | Sequence[str] = DEFAULT_COLLECTION,
         origins: Origins = "real",
+        where: "str | Mapping[str, Any] | Filter | None" = None,
+        as_of: "AsOf | None" = None,
+        operators: bool = False,
+        diversity: float = 0.0,
+        copies: bool = False,
+        expand: int = 0,
+        explain: bool = False,
+        earlier: Sequence[str] = (),
+        hyde: bool = False,
+        vector: "Sequence[float] | Vectors | None" = None,
     ) -> "SearchResult":
-        """The chunks that fit `query` best. Raises `QueryError`, `NotFoundError`."""
-        return self._parts.retriever(collection).search(
-            query, limit=limit, mode=mode, principal=self._principal, origins=_origins(origins)
+        """The chunks that fit `query` best, of one collection or of several together.
+
+        `where` is a filter, as text (`"year >= 2020 and tag in ('a', 'b')"`), as JSON or parsed.
+        `as_of` is a generation or a time: the corpus as it was then. With `operators`, quotes,
+        `*`, `+` and `-` in the query are operators. `diversity`, up to 1, prefers hits that say
+        different things; `copies` gives near-duplicates of better hits as well; `expand` gives
+        each hit so many characters of what stands around it; `explain` fills `explanations`.
+
+        `earlier` are the questions before this one: the generator rewrites it to stand by itself;
+        with `hyde` it writes a passage to look for. `vector` stands for the query on the vector
+        side. Raises `QueryError`, `FilterError`, `AsOfError`, `NotFoundError`,
+        `SpaceMismatchError`.
+        """
+        retriever = self._parts.retriever(
+            collection, principal=self._principal, writes=hyde or bool(earlier)
+        )
+        return retriever.search(
+            query,
+            principal=self._principal,
+            limit=limit,
+            mode=mode,
+            origins=_origins(origins),
+            where=_filter(where),
+            as_of=as_of,
+            operators=operators,
+            diversity=diversity,
+            copies=copies,
+            expand=expand,
+            explain=explain,
+            earlier=earlier,
+            hypothesis=hyde,
+            vector=_vector(vector),
         )
 
     def search_documents(
@@ -197,11 +329,23 @@ class RagPipeline:
         *,
         limit: int = 10,
         mode: Mode = "hybrid",
-        collection: str = DEFAULT_COLLECTION,
+        collection: str | Sequence[str] = DEFAULT_COLLECTION,
+        origins: Origins = "real",
+        where: "str | Mapping[str, Any] | Filter | None" = None,
+        as_of: "AsOf | None" = None,
     ) -> "list[SearchResult]":
-        """For each query enough hits to name `limit` documents, if there are so many."""
-        return self._parts.retriever(collection).search_documents(
-            queries, limit=limit, mode=mode, principal=self._principal
+        """For each query enough hits to name `limit` documents, if there are so many.
+
+        All are answered at one generation. Raises what `search` raises.
+        """
+        return self._parts.retriever(collection, principal=self._principal).search_documents(
+            queries,
+            principal=self._principal,
+            limit=limit,
+            mode=mode,
+            origins=_origins(origins),
+            where=_filter(where),
+            as_of=as_of,
         )
 
     def ask(
@@ -244,13 +388,47 @@ class RagPipeline:
             session=session,
             parent_id=None if parent_id is None else PromptId(parent_id),
         )
-        return self._parts.answerer(collection).stream(asked)
+        return self._parts.answerer(collection, principal=self._principal).stream(asked)
 
     def doctor(self, *, repair: bool = False) -> "Diagnosis":
         """Compare the database with itself and its indexes; with `repair`, fill these anew."""
         from rag_pipeline.doctor import diagnose
 
         return diagnose(self._parts, repair=repair)
+
+    def evaluate(
+        self,
+        folder: PathLike,
+        searching: "Searching | None" = None,
+        wanted: "Wanted | None" = None,
+    ) -> "EvaluationReport":
+        """Search for the judged queries of `folder` (BEIR's layout), and judge what is found.
+
+        All of it happens at one generation. Raises `EvaluationError`, `NotFoundError`.
+        """
+        from rag_pipeline.evaluation.evaluate import Searching, Wanted, evaluate
+
+        asked = replace(searching or Searching(), principal=self._principal)
+        return evaluate(self._parts, Path(folder), asked, wanted or Wanted())
+
+    def tune(
+        self, folder: PathLike, *, collection: str = DEFAULT_COLLECTION, dry_run: bool = False
+    ) -> "Tuning":
+        """Fit how a collection is searched to judged queries of it; kept where it surely helps.
+
+        Raises `EvaluationError`, `TuningError`, `NotFoundError`.
+        """
+        from rag_pipeline.evaluation.tune import tune
+
+        return tune(
+            self._parts, Path(folder), collection, principal=self._principal, dry_run=dry_run
+        )
+
+    def reset_tuning(self, *, collection: str = DEFAULT_COLLECTION) -> bool:
+        """Forget what was fitted to a collection; whether there was anything."""
+        from rag_pipeline.evaluation.tune import reset
+
+        return reset(self._parts, collection, principal=self._principal)
 
     def export(
         self,
@@ -295,6 +473,27 @@ class RagPipeline:
 
 def _origins(wanted: Origins) -> frozenset[Origin]:
     return frozenset(Origin) if wanted == "both" else frozenset({Origin(wanted)})
+
+
+def _filter(given: "str | Mapping[str, Any] | Filter | None") -> "Filter | None":
+    if given is None:
+        return None
+    from storage.filters import from_json, parse
+
+    if isinstance(given, str):
+        return parse(given)
+    return from_json(given) if isinstance(given, Mapping) else given
+
+
+def _vector(given: "Sequence[float] | Vectors | None") -> "Vectors | None":
+    if given is None:
+        return None
+    import numpy as np
+
+    try:
+        return np.asarray(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"the vector can't be read: {error}; give a list of numbers") from error
 
 
 def _defaults(

@@ -24,6 +24,7 @@ from ingest.settings import (
     EmbedSettings,
     ParseSettings,
 )
+from rag_pipeline.entities.settings import EntitySettings
 from rag_pipeline.errors import SettingsError
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.settings import RetrievalSettings
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     embedding: EmbedSettings = EmbedSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
+    entities: EntitySettings = EntitySettings()
 
     @classmethod
     def settings_customise_sources(

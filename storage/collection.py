@@ -1,14 +1,19 @@
 """Collections: documents that are searched together, in one embedding space."""
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from collections.abc import Mapping, Set
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from storage.clock import now
 from storage.engine import Database
 from storage.errors import InvalidRecordError, SpaceMismatchError
-from storage.models.corpus import CollectionRow
+from storage.models.corpus import CollectionLabelRow, CollectionRow
 from storage.records import Collection, CollectionId, EmbeddingSpace
 
 MAX_COLLECTION_NAME = 200
+MAX_LABEL = 200
+_BY_NAME = select(CollectionRow.__table__).order_by(CollectionRow.name)
 
 
 def open_collection(database: Database, name: str) -> Collection:
@@ -34,7 +39,7 @@ def find_collection(connection: Connection, name: str) -> Collection | None:
 
 def all_collections(connection: Connection) -> list[Collection]:
     """All collections, by name."""
-    rows = connection.execute(select(CollectionRow.__table__).order_by(CollectionRow.name))
+    rows = connection.execute(_BY_NAME)
     return [_collection(row._mapping) for row in rows]
 
 
@@ -68,6 +73,49 @@ def claim_space(database: Database, collection: Collection, space: EmbeddingSpac
     check_space(found, space)
 
 
+def read_labels(database: Database, collection: Collection) -> frozenset[str]:
+    """The labels that a reader must carry one of; none: anybody may read."""
+    statement = select(CollectionLabelRow.label).filter_by(collection_id=collection.collection_id)
+    with database.read() as connection:
+        return frozenset(connection.execute(statement).scalars())
+
+
+def set_read_labels(database: Database, collection: Collection, labels: Set[str]) -> None:
+    """From now on a reader must carry one of `labels` to know of the collection, at whatever
+    generation it is looked at; an empty set opens it to all. Raises `InvalidRecordError`."""
+    for label in labels:
+        if not 1 <= len(label) <= MAX_LABEL or not label.isprintable():
+            raise InvalidRecordError(
+                f"{label!r} can't be a label; use 1 to {MAX_LABEL} printable characters"
+            )
+    rows = [{"collection_id": collection.collection_id, "label": label} for label in sorted(labels)]
+    with database.write() as connection:
+        connection.execute(
+            delete(CollectionLabelRow).filter_by(collection_id=collection.collection_id)
+        )
+        if rows:
+            connection.execute(insert(CollectionLabelRow), rows)
+
+
+def retrieval_settings(database: Database, collection: Collection) -> Mapping[str, Any] | None:
+    """The settings of retrieval that were fitted to the collection; None if none were."""
+    statement = select(CollectionRow.retrieval).filter_by(collection_id=collection.collection_id)
+    with database.read() as connection:
+        return connection.execute(statement).scalar()
+
+
+def set_retrieval_settings(
+    database: Database, collection: Collection, settings: Mapping[str, Any] | None
+) -> None:
+    """Keep fitted settings, JSON values, with the collection; None goes back to the defaults."""
+    with database.write() as connection:
+        connection.execute(
+            update(CollectionRow)
+            .where(CollectionRow.collection_id == collection.collection_id)
+            .values(retrieval=None if settings is None else dict(settings))
+        )
+
+
 def _collection(row: RowMapping) -> Collection:
     space = None
     if row["space_model"] is not None:
@@ -78,7 +126,10 @@ def _collection(row: RowMapping) -> Collection:
             normalised=row["space_normalised"],
         )
     return Collection(
-        collection_id=CollectionId(row["collection_id"]), name=row["name"], space=space
+        collection_id=CollectionId(row["collection_id"]),
+        name=row["name"],
+        space=space,
+        retrieval=row["retrieval"],
     )
 
 

@@ -7,6 +7,8 @@ StorageError
 ├── LeaseLostError         this writer was overtaken
 ├── NotFoundError          missing, or not for this principal: the two look the same
 ├── InvalidRecordError     a value that the database could not keep faithfully
+├── FilterError            a filter that says nothing clear about what is stored
+├── AsOfError              a point in time that can't be looked back to
 ├── SealError              an index file that is damaged or of another kind
 └── DatabaseUnreachableError
     └── DatabaseLostError  it went away in the middle of a run
@@ -47,6 +49,20 @@ class NotFoundError(StorageError):
 
 class InvalidRecordError(StorageError):
     """A value can't be stored as it is."""
+
+
+class FilterError(StorageError):
+    """A filter that can't be understood, or that names what is not there."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        """`position` counts characters from 0; None where there is no text to point into."""
+        where = "" if position is None else f" (at character {position + 1} of the filter)"
+        super().__init__(message + where)
+        self.position = position
+
+
+class AsOfError(StorageError):
+    """No generation was served then, or none that is known."""
 
 
 class SealError(StorageError):

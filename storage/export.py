@@ -134,7 +134,7 @@ def snapshot(
     origins: frozenset[Origin] = REAL_ONLY,
 ) -> Iterator[Snapshot]:
     """The collection of that name, at rest as long as this is entered. Raises `NotFoundError`."""
-    found = CorpusReader(database).collection(collection)
+    found = CorpusReader(database).collection(collection, principal=principal)
     with database.read() as connection:
         yield Snapshot(
             connection=connection,

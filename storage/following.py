@@ -3,9 +3,13 @@
 The index says where it stands; the change log says what came after. An index that stands nowhere
 in this database's history (deleted, damaged, from another database or from before a restore) is
 filled again from the chunks themselves.
+
+The log is read backwards as well: that is how a search looks back, and how an index returns to a
+generation that a quality gate holds. What that costs is what has changed in between.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -32,10 +36,36 @@ from storage.records import (
 )
 
 _CHUNKS_A_STEP = 5_000
+_FORKS = 4
+"""Looks back that are remembered: each holds what has since been removed."""
 _NOTHING = np.empty(0, np.int64)
 
 
 Index_co = TypeVar("Index_co", bound=DerivedIndex, covariant=True)
+
+
+class _Forks(Generic[Index_co]):
+    """The forks that were asked for last, by where they stand."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forks: OrderedDict[Position, Index_co] = OrderedDict()
+
+    def get(self, position: Position) -> Index_co | None:
+        with self._lock:
+            return self._forks.get(position)
+
+    def all(self) -> list[Index_co]:
+        with self._lock:
+            return list(self._forks.values())
+
+    def keep(self, position: Position, fork: Index_co) -> None:  # type: ignore[misc]
+        """The variance is sound: none but its follower fills it, which has one kind of index."""
+        with self._lock:
+            self._forks[position] = fork
+            self._forks.move_to_end(position)
+            while len(self._forks) > _FORKS:
+                self._forks.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +77,8 @@ class Follower(Generic[Index_co]):
     dimension: int
     index: Index_co
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _forking: threading.Lock = field(default_factory=threading.Lock)
+    _forks: "_Forks[Index_co]" = field(default_factory=_Forks)
 
     def catch_up(self) -> Position:
         """Bring the index to the generation that is served now, and say which that is."""
@@ -69,31 +101,66 @@ class Follower(Generic[Index_co]):
             position, at = served_position(connection), self.index.applied
             if at == position:
                 return position
-            if at.generation < position.generation and _is_known(connection, at):
-                self._replay(connection, at, position)
-            else:
-                self._refill(connection, position)
+            self._move(connection, self.index, position)
         self.index.publish()
         return position
 
-    def _replay(self, connection: Connection, after: Position, upto: Position) -> None:
-        added, removed = _changes(connection, self.collection_id, after, upto)
+    def at(self, position: Position) -> Index_co:
+        """The index as it stood, or will stand, at `position` of this database's history.
+
+        It is a fork that never moves: a search on it sees one generation from beginning to end.
+        Nobody may apply anything to it. The last few are kept.
+        """
+        found = self._forks.get(position)
+        if found is None:
+            found = self.index.fork()
+            if found.applied != position:
+                found = self._looking_back(position)
+        self._forks.keep(position, found)
+        return found
+
+    def _looking_back(self, position: Position) -> Index_co:
+        """One thread at a time makes a fork; whoever wants the present does not wait for it."""
+        with self._forking:
+            found = self._forks.get(position)
+            return self._brought_to(position) if found is None else found
+
+    def _brought_to(self, position: Position) -> Index_co:
+        """A fork of what stands nearest to `position`, brought there."""
+        forks = [self.index.fork(), *(fork.fork() for fork in self._forks.all())]
+        distances = [abs(fork.applied.generation - position.generation) for fork in forks]
+        nearest = forks[distances.index(min(distances))]
+        with self.database.read() as connection:
+            self._move(connection, nearest, position)
+        return nearest
+
+    def _move(self, connection: Connection, index: DerivedIndex, position: Position) -> None:
+        """Bring `index` to `position`: forwards or back by the change log, where it stands in this
+        database's history."""
+        if _is_known(connection, index.applied) and _is_known(connection, position):
+            self._replay(connection, index, position)
+        else:
+            self._refill(connection, index, position)
+
+    def _replay(self, connection: Connection, index: DerivedIndex, upto: Position) -> None:
+        start = index.applied
+        added, removed = _changes(connection, self.collection_id, start, upto)
         steps = [*batches(added, _CHUNKS_A_STEP)] or [[]]
         for number, step in enumerate(steps, start=1):
-            self.index.apply(
+            index.apply(
                 # A replay that broke off may have added these already.
                 removed=np.union1d(removed, np.array(step, np.int64)),
                 added=self._entries(connection, step),
-                position=upto if number == len(steps) else after,
+                position=upto if number == len(steps) else start,
             )
 
-    def _refill(self, connection: Connection, position: Position) -> None:
-        self.index.reset()
+    def _refill(self, connection: Connection, index: DerivedIndex, position: Position) -> None:
+        index.reset()
         for step in _live_chunks(connection, self.collection_id, position.generation):
             entries = self._entries(connection, step)
-            self.index.apply(removed=_NOTHING, added=entries, position=BEGINNING)
+            index.apply(removed=_NOTHING, added=entries, position=BEGINNING)
         empty = self._entries(connection, [])
-        self.index.apply(removed=_NOTHING, added=empty, position=position)
+        index.apply(removed=_NOTHING, added=empty, position=position)
 
     def _entries(self, connection: Connection, chunk_ids: list[int]) -> Entries:
         statement = select(
@@ -162,18 +229,22 @@ def _is_known(connection: Connection, position: Position) -> bool:
 
 
 def _changes(
-    connection: Connection, collection_id: CollectionId, after: Position, upto: Position
+    connection: Connection, collection_id: CollectionId, start: Position, upto: Position
 ) -> tuple[list[int], Ids]:
-    """Chunks to add and to remove between two positions; what came and went is left out."""
+    """Chunks to add and to remove from one position to a later or an earlier one; what came and
+    went between them is left out."""
+    first, last = sorted((start.generation, upto.generation))
     rows = connection.execute(
         select(ChangeRow.chunk_id, ChangeRow.kind).where(
             ChangeRow.collection_id == collection_id,
-            ChangeRow.generation > after.generation,
-            ChangeRow.generation <= upto.generation,
+            ChangeRow.generation > first,
+            ChangeRow.generation <= last,
         )
     ).all()
     added = {row.chunk_id for row in rows if row.kind == "add"}
     removed = {row.chunk_id for row in rows if row.kind == "remove"}
+    if upto.generation < start.generation:
+        added, removed = removed, added
     return sorted(added - removed), np.array(sorted(removed - added), np.int64)
 
 

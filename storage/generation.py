@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from storage.bulk import batches, rows_where
 from storage.clock import now
 from storage.errors import InvalidRecordError, LeaseLostError
+from storage.metadata_values import values_of
 from storage.models.corpus import (
     ChangeRow,
     ChunkRow,
@@ -21,6 +22,7 @@ from storage.models.corpus import (
     ResourceRow,
     SourceLabelRow,
     SourceRow,
+    SourceValueRow,
     TextKeyRow,
 )
 from storage.outline import as_json
@@ -33,6 +35,7 @@ from storage.records import (
     Confirmed,
     DocumentId,
     Likeness,
+    Metadata,
     NewChunk,
     NewDocument,
     NewSource,
@@ -257,13 +260,16 @@ class Generation:
     ) -> None:
         source_rows: list[dict[str, Any]] = []
         label_rows: list[dict[str, Any]] = []
+        value_rows: list[dict[str, Any]] = []
         for placement, document in zip(placements, documents, strict=True):
             key = self._next_source_id()
             source_rows.append(self._source_values(key, document, placement.source))
             labels = sorted(placement.source.read_labels)
             label_rows += [{"source_id": key, "label": label} for label in labels]
+            value_rows += self._value_rows(key, placement.source.metadata)
         self._insert(SourceRow, source_rows)
         self._insert(SourceLabelRow, label_rows)
+        self._insert(SourceValueRow, value_rows)
 
     def _source_values(self, key: int, document: DocumentId, source: NewSource) -> dict[str, Any]:
         return {
@@ -283,6 +289,17 @@ class Generation:
             "from_generation": self.position.generation,
         }
 
+    def _value_rows(self, key: int, metadata: Metadata) -> list[dict[str, Any]]:
+        return [
+            {
+                "source_id": key,
+                "ordinal": ordinal,
+                "collection_id": self.collection_id,
+                **asdict(value),
+            }
+            for ordinal, value in enumerate(values_of(metadata))
+        ]
+
     def _copy_source(self, row: Mapping[str, Any], document: DocumentId) -> None:
         key = self._next_source_id()
         labels = self.connection.execute(
@@ -297,6 +314,7 @@ class Generation:
         }
         self.connection.execute(insert(SourceRow), [copied])
         self._insert(SourceLabelRow, label_rows)
+        self._insert(SourceValueRow, self._value_rows(key, row["source_metadata"]))
 
     def _close_orphans(self, documents: Sequence[DocumentId]) -> list[ChunkId]:
         """Close those of `documents` that no live source has; the chunks that go with them."""

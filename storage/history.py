@@ -118,7 +118,7 @@ class History:
         conditions = [column == value for column, value in wanted.items() if value is not None]
         statement = (
             _prompts()
-            .where(_readable(principal), *conditions)
+            .where(readable_prompts(principal), *conditions)
             .order_by(PromptRow.created_at.desc(), PromptRow.prompt_id.desc())
             .limit(limit)
         )
@@ -131,7 +131,7 @@ class History:
         Raises `NotFoundError`, whether it is missing or not for this principal.
         """
         statement = _prompts().where(
-            _readable(principal), PromptRow.prompt_id.startswith(prompt_id, autoescape=True)
+            readable_prompts(principal), PromptRow.prompt_id.startswith(prompt_id, autoescape=True)
         )
         with self.database.read() as connection:
             rows = connection.execute(statement.limit(2)).mappings().all()
@@ -160,7 +160,7 @@ def _missing(prompt_id: str) -> NotFoundError:
     return NotFoundError(f"there is no prompt {prompt_id!r}; `rag history list` shows what is")
 
 
-def _readable(principal: Principal) -> ColumnElement[bool]:
+def readable_prompts(principal: Principal) -> ColumnElement[bool]:
     """An owner reads every exchange, others their own."""
     return true() if principal.is_owner else UserRow.name == principal.name
 
@@ -169,7 +169,7 @@ def _check_exists(connection: Connection, prompt_id: PromptId, principal: Princi
     statement = (
         select(PromptRow.prompt_id)
         .join(UserRow, UserRow.user_id == PromptRow.user_id)
-        .where(PromptRow.prompt_id == prompt_id, _readable(principal))
+        .where(PromptRow.prompt_id == prompt_id, readable_prompts(principal))
     )
     if connection.execute(statement).first() is None:
         raise _missing(prompt_id)

@@ -1,11 +1,14 @@
 """Reads of the corpus: always by a principal, always as of one generation.
 
 What a principal may not read is never a candidate: `candidates` says, before any search, which
-chunks may be found. A text may be read if one of its sources may; and only those are shown.
+chunks may be found. A text may be read if one of its sources may; and only those are shown. A
+filter is asked of the same source.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,13 +25,21 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.orm import aliased
 
+from storage.as_of import position_as_of
 from storage.bulk import rows_where
-from storage.collection import all_collections, find_collection
+from storage.candidates import Candidates
+from storage.collection import all_collections
 from storage.engine import Database
 from storage.errors import NotFoundError
+from storage.filters.corpus import dialect_of, fields_of_each_source, source_fields
+from storage.filters.expression import Filter
+from storage.filters.sql import Dialect, condition
 from storage.models.corpus import (
     ChunkRow,
+    CollectionLabelRow,
+    CollectionRow,
     CorpusStateRow,
     DocumentRow,
     GenerationRow,
@@ -53,8 +64,38 @@ from storage.records import (
 )
 
 REAL_ONLY = frozenset({Origin.REAL})
+_CONDITIONS = 256
+"""Of each kind, that are kept: to build one takes longer than to ask it."""
+_SERVED = select(GenerationRow.generation, GenerationRow.token).join(
+    CorpusStateRow,
+    GenerationRow.generation == func.coalesce(CorpusStateRow.held_at, CorpusStateRow.generation),
+)
+_CHUNKS: Select[int, int, str, int, int] = select(
+    ChunkRow.chunk_id,
+    ChunkRow.document_id,
+    ChunkRow.text,
+    ChunkRow.start_offset,
+    ChunkRow.end_offset,
+)
+_ABOUT: Select[int, str, str | None, list[Any] | None, int] = select(
+    DocumentRow.document_id,
+    DocumentRow.title,
+    DocumentRow.language,
+    DocumentRow.outline,
+    func.length(DocumentRow.text).label("length"),
+)
+_DOCUMENTS: Select[int, int] = select(ChunkRow.chunk_id, ChunkRow.document_id)
+_SOURCES = select(
+    SourceRow.document_id,
+    SourceRow.uri,
+    SourceRow.external_id,
+    SourceRow.title,
+    SourceRow.source_metadata,
+    SourceRow.origin,
+).order_by(SourceRow.source_id)
 
 
+@lru_cache(_CONDITIONS)
 def holds_at(
     table: type[ChunkRow] | type[DocumentRow] | type[SourceRow], generation: int
 ) -> ColumnElement[bool]:
@@ -67,13 +108,14 @@ def holds_at(
 
 def served_position(connection: Connection) -> Position:
     """The generation that is to be served: the last one, unless a gate holds it back."""
-    served = func.coalesce(CorpusStateRow.held_at, CorpusStateRow.generation)
-    row = connection.execute(
-        select(GenerationRow.generation, GenerationRow.token).join(
-            CorpusStateRow, GenerationRow.generation == served
-        )
-    ).first()
+    row = connection.execute(_SERVED).first()
     return BEGINNING if row is None else Position(row.generation, row.token)
+
+
+def carried_labels(principal: Principal) -> frozenset[str]:
+    """The labels that open what carries one of them to `principal`."""
+    groups = {f"group:{group}" for group in principal.groups}
+    return principal.labels | groups | {f"user:{principal.name}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +123,51 @@ class CorpusReader:
     """What may be known of the corpus."""
 
     database: Database
+    _candidates: Candidates = field(default_factory=Candidates, repr=False, compare=False)
 
     def served(self) -> Position:
         """Where a search has to stand now."""
         with self.database.read() as connection:
             return served_position(connection)
 
-    def collection(self, name: str) -> Collection:
-        """The collection of that name. Raises `NotFoundError` naming those that exist."""
+    def committed(self) -> Position:
+        """The newest generation, whether or not a quality gate holds it back."""
         with self.database.read() as connection:
-            found = find_collection(connection, name)
-        if found is None:
-            known = ", ".join(repr(collection.name) for collection in self.collections())
-            raise NotFoundError(
-                f"there is no collection {name!r}; "
-                + (f"there are: {known}" if known else "run `rag ingest` first")
-            )
-        return found
+            return _committed_position(connection)
 
-    def collections(self) -> list[Collection]:
-        """All collections, by name."""
+    def position_as_of(self, value: int | datetime | str) -> Position:
+        """Where a search has to stand to look back to a generation or a time.
+
+        Text is either; without a zone a time is UTC, and a date means its end. Raises `AsOfError`
+        for what lies before the first generation, in the future, or is neither.
+        """
         with self.database.read() as connection:
-            return all_collections(connection)
+            return position_as_of(connection, value, served_position(connection))
+
+    def collection(self, name: str, *, principal: Principal) -> Collection:
+        """The collection of that name.
+
+        Raises `NotFoundError`, naming those that there are, if there is none for `principal`.
+        """
+        known = self.collections(principal=principal)
+        for collection in known:
+            if collection.name == name:
+                return collection
+        names = ", ".join(repr(collection.name) for collection in known)
+        raise NotFoundError(
+            f"there is no collection {name!r}; "
+            + (f"there are: {names}" if names else "run `rag ingest` first")
+        )
+
+    def collections(self, *, principal: Principal) -> list[Collection]:
+        """All collections that `principal` may know of, by name."""
+        with self.database.read() as connection:
+            closed = frozenset(connection.execute(_closed_collections(principal)).scalars())
+            return [
+                collection
+                for collection in all_collections(connection)
+                if principal.is_owner or collection.collection_id not in closed
+            ]
 
     def candidates(
         self,
@@ -111,25 +176,27 @@ class CorpusReader:
         principal: Principal,
         generation: int,
         origins: frozenset[Origin] = REAL_ONLY,
+        where: Filter | None = None,
     ) -> Ids | None:
-        """Chunks that a search may find, ascending; None means every chunk of the collection."""
+        """Chunks that a search may find, ascending; None means every chunk of the collection.
+
+        They have a source that `principal` may read and that fulfils `where`. Raises `FilterError`
+        if `where` names a field that no readable source has, or compares it with what it can't be.
+        """
         with self.database.read() as connection:
-            if principal.is_owner and not _has_other_origins(connection, collection_id, origins):
+            reads_all = where is None and principal.is_owner
+            if reads_all and not _has_other_origins(connection, collection_id, origins):
                 return None
-            has_source = exists().where(
-                SourceRow.document_id == ChunkRow.document_id,
-                readable(principal, generation, origins),
-            )
-            rows = connection.execute(
-                select(ChunkRow.chunk_id)
-                .where(
-                    ChunkRow.collection_id == collection_id,
-                    holds_at(ChunkRow, generation),
-                    has_source,
-                )
-                .order_by(ChunkRow.chunk_id)
-            ).scalars()
-            return np.fromiter(rows, np.int64)
+            at = _standpoint(connection, collection_id, principal, generation)
+            if at is None:
+                return np.empty(0, np.int64)
+            key = (collection_id, generation, at, principal, origins, where)
+            found = self._candidates.get(key)
+            if found is None:
+                may_read = readable(principal, generation, origins)
+                found = _found(connection, collection_id, generation, may_read, where)
+                self._candidates.keep(key, found)
+            return found
 
     def chunks(
         self,
@@ -138,22 +205,18 @@ class CorpusReader:
         principal: Principal,
         generation: int,
         origins: frozenset[Origin] = REAL_ONLY,
+        where: Filter | None = None,
     ) -> dict[ChunkId, StoredChunk]:
-        """The chunks among `chunk_ids` that hold at `generation` and may be read."""
-        statement = select(
-            ChunkRow.chunk_id,
-            ChunkRow.document_id,
-            ChunkRow.text,
-            ChunkRow.start_offset,
-            ChunkRow.end_offset,
-        ).where(holds_at(ChunkRow, generation))
+        """The chunks among `chunk_ids` that hold at `generation` and have a source that may be
+        read and fulfils `where`; only such sources are shown."""
         with self.database.read() as connection:
-            rows = list(rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids))
-            sources = sources_of(
-                connection,
-                {row.document_id for row in rows},
-                readable(principal, generation, origins),
+            rows = list(
+                rows_where(connection, _chunks_at(generation), ChunkRow.chunk_id, chunk_ids)
             )
+            may_read = readable(principal, generation, origins)
+            if where is not None:
+                may_read = and_(may_read, _fulfils(where, dialect_of(connection)))
+            sources = sources_of(connection, {row.document_id for row in rows}, may_read)
             about = _about(connection, sources)
         return {
             ChunkId(row.chunk_id): _stored_chunk(
@@ -172,6 +235,7 @@ class CorpusReader:
         before: int = 1,
         after: int = 1,
         origins: frozenset[Origin] = REAL_ONLY,
+        where: Filter | None = None,
     ) -> list[StoredChunk]:
         """The chunks next to `chunk_id` in its document, in the order of the text, without it.
 
@@ -180,8 +244,16 @@ class CorpusReader:
         """
         with self.database.read() as connection:
             beside = _beside(connection, chunk_id, generation, before=before, after=after)
-        found = self.chunks(beside, principal=principal, generation=generation, origins=origins)
+        found = self.chunks(
+            beside, principal=principal, generation=generation, origins=origins, where=where
+        )
         return [found[key] for key in beside if key in found]
+
+    def documents_of(self, chunk_ids: Sequence[ChunkId]) -> dict[ChunkId, DocumentId]:
+        """Which text each chunk is part of, for what a search has found already."""
+        with self.database.read() as connection:
+            rows = rows_where(connection, _DOCUMENTS, ChunkRow.chunk_id, chunk_ids)
+            return {ChunkId(row[0]): DocumentId(row[1]) for row in rows}
 
     def document_texts(
         self, documents: Iterable[DocumentId], *, principal: Principal, generation: int
@@ -210,12 +282,68 @@ def _has_other_origins(
         return False
     if Origin.REAL not in origins:
         return True
-    synthetic = select(SourceRow.source_id).where(
-        SourceRow.collection_id == collection_id, SourceRow.origin == Origin.SYNTHETIC.value
+    return connection.execute(_one_synthetic(collection_id)).first() is not None
+
+
+@lru_cache(_CONDITIONS)
+def _one_synthetic(collection_id: CollectionId) -> Select[int]:
+    return (
+        select(SourceRow.source_id)
+        .where(SourceRow.collection_id == collection_id, SourceRow.origin == Origin.SYNTHETIC.value)
+        .limit(1)
     )
-    return connection.execute(synthetic.limit(1)).first() is not None
 
 
+def _committed_position(connection: Connection) -> Position:
+    row = connection.execute(
+        select(GenerationRow.generation, GenerationRow.token).join(
+            CorpusStateRow, GenerationRow.generation == CorpusStateRow.generation
+        )
+    ).first()
+    return BEGINNING if row is None else Position(row.generation, row.token)
+
+
+def _standpoint(
+    connection: Connection, collection_id: CollectionId, principal: Principal, generation: int
+) -> tuple[str | None, str | None] | None:
+    """What decides, besides the number of a generation, what `principal` may find in it: which
+    history it belongs to, and whether permissions may have changed since. None: nothing at all."""
+    token = select(GenerationRow.token).filter_by(generation=generation).scalar_subquery()
+    newest = (
+        select(GenerationRow.token)
+        .join(CorpusStateRow, GenerationRow.generation == CorpusStateRow.generation)
+        .scalar_subquery()
+    )
+    is_closed = exists().where(
+        CollectionRow.collection_id == collection_id,
+        CollectionRow.collection_id.in_(_closed_collections(principal)),
+    )
+    at, last, closed = connection.execute(select(token, newest, is_closed)).one()
+    if principal.is_owner:
+        return at, None
+    return None if closed else (at, last)
+
+
+def _found(
+    connection: Connection,
+    collection_id: CollectionId,
+    generation: int,
+    may_read: ColumnElement[bool],
+    where: Filter | None,
+) -> Ids:
+    sources = select(SourceRow.document_id).where(
+        SourceRow.collection_id == collection_id, may_read
+    )
+    if where is not None:
+        fields = source_fields(connection, collection_id, may_read)
+        sources = sources.where(condition(where, fields))
+    statement = select(ChunkRow.chunk_id).where(
+        ChunkRow.document_id.in_(sources), holds_at(ChunkRow, generation)
+    )
+    return np.sort(np.fromiter(connection.execute(statement).scalars(), np.int64))
+
+
+@lru_cache(_CONDITIONS)
 def readable(
     principal: Principal, generation: int, origins: frozenset[Origin]
 ) -> ColumnElement[bool]:
@@ -223,17 +351,49 @@ def readable(
     return and_(
         holds_at(SourceRow, generation),
         SourceRow.origin.in_([origin.value for origin in origins]),
-        true() if principal.is_owner else _unlabelled_or_for(principal),
+        true() if principal.is_owner else _permitted(principal),
     )
 
 
-def _unlabelled_or_for(principal: Principal) -> ColumnElement[bool]:
-    labelled = exists().where(SourceLabelRow.source_id == SourceRow.source_id)
+@lru_cache(_CONDITIONS)
+def _permitted(principal: Principal) -> ColumnElement[bool]:
+    """The versions of sources that `principal` may read, and might still read today.
+
+    Who looks back is asked by the labels of today as well: a source that was closed to a reader
+    is closed in all its versions.
+    """
+    today = aliased(SourceRow)
+    is_closed_today = exists().where(
+        today.collection_id == SourceRow.collection_id,
+        today.place_sha256 == SourceRow.place_sha256,
+        today.to_generation.is_(None),
+        ~_unlabelled_or_for(today, principal),
+    )
+    return and_(
+        _unlabelled_or_for(SourceRow, principal),
+        or_(SourceRow.to_generation.is_(None), ~is_closed_today),
+        SourceRow.collection_id.not_in(_closed_collections(principal)),
+    )
+
+
+def _unlabelled_or_for(source: type[SourceRow], principal: Principal) -> ColumnElement[bool]:
+    labelled = exists().where(SourceLabelRow.source_id == source.source_id)
     allowed = exists().where(
-        SourceLabelRow.source_id == SourceRow.source_id,
-        SourceLabelRow.label.in_(sorted(principal.labels)),
+        SourceLabelRow.source_id == source.source_id,
+        SourceLabelRow.label.in_(sorted(carried_labels(principal))),
     )
     return or_(~labelled, allowed)
+
+
+@lru_cache(_CONDITIONS)
+def _closed_collections(principal: Principal) -> Select[int]:
+    """The collections that have labels, none of them one that `principal` carries."""
+    opened = select(CollectionLabelRow.collection_id).where(
+        CollectionLabelRow.label.in_(sorted(carried_labels(principal)))
+    )
+    return select(CollectionLabelRow.collection_id).where(
+        CollectionLabelRow.collection_id.not_in(opened)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,13 +407,6 @@ class _About:
 
 
 def _about(connection: Connection, documents: Iterable[int]) -> dict[int, _About]:
-    statement = select(
-        DocumentRow.document_id,
-        DocumentRow.title,
-        DocumentRow.language,
-        DocumentRow.outline,
-        func.length(DocumentRow.text).label("length"),
-    )
     return {
         row.document_id: _About(
             title=row.title,
@@ -261,8 +414,13 @@ def _about(connection: Connection, documents: Iterable[int]) -> dict[int, _About
             outline=from_json(row.outline),
             length=row.length,
         )
-        for row in rows_where(connection, statement, DocumentRow.document_id, sorted(documents))
+        for row in rows_where(connection, _ABOUT, DocumentRow.document_id, sorted(documents))
     }
+
+
+@lru_cache(_CONDITIONS)
+def _fulfils(where: Filter, dialect: Dialect) -> ColumnElement[bool]:
+    return condition(where, fields_of_each_source(dialect))
 
 
 def _stored_chunk(
@@ -310,6 +468,16 @@ def _beside(
     return [ChunkId(key) for key in (*reversed(nearest), *following)]
 
 
+@lru_cache(_CONDITIONS)
+def _chunks_at(generation: int) -> Select[*tuple[Any, ...]]:
+    return _CHUNKS.where(holds_at(ChunkRow, generation))
+
+
+@lru_cache(_CONDITIONS)
+def _sources_where(readable: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return _SOURCES.where(readable)
+
+
 def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:
     """The title that the text is indexed with, unless only a hidden source gives it that."""
     return indexed if any(ref.title == indexed for ref in sources) else sources[0].title
@@ -318,19 +486,8 @@ def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:
 def sources_of(
     connection: Connection, documents: Iterable[int], readable: ColumnElement[bool]
 ) -> dict[int, list[SourceRef]]:
-    statement = (
-        select(
-            SourceRow.document_id,
-            SourceRow.uri,
-            SourceRow.external_id,
-            SourceRow.title,
-            SourceRow.source_metadata,
-            SourceRow.origin,
-        )
-        .where(readable)
-        .order_by(SourceRow.source_id)
-    )
     found: dict[int, list[SourceRef]] = {}
+    statement = _sources_where(readable)
     for row in rows_where(connection, statement, SourceRow.document_id, sorted(documents)):
         found.setdefault(row.document_id, []).append(
             SourceRef(

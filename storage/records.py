@@ -38,10 +38,14 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who reads: the owner everything, others what carries no label or one of theirs."""
+    """Who reads: the owner everything, others what carries no label or one of theirs.
+
+    Theirs are their `labels`, `user:NAME` for their name, and `group:G` for each of their groups.
+    """
 
     name: str
     labels: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
     is_owner: bool = False
 
 
@@ -66,6 +70,8 @@ class Collection:
     name: str
     space: EmbeddingSpace | None
     """None until the first document is embedded."""
+    retrieval: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Settings of retrieval that were fitted to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +359,15 @@ class Scored:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of a document: `text` is exactly `document.text[start:end]`."""
+
+    start: int
+    end: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One search result: a chunk, where it ranked on each side, and where it comes from."""
@@ -364,6 +379,10 @@ class Hit:
     vector_score: float | None
     keyword_rank: int | None
     keyword_score: float | None
+    context: Passage | None = None
+    """What stands around the chunk, and the chunk itself; None where nobody asked."""
+    copies: tuple[ChunkId, ...] = ()
+    """Chunks with nearly the same text that stood behind this one and were left out."""
 
 
 AnswerState = Literal["grounded", "partial", "no_evidence"]

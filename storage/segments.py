@@ -9,17 +9,20 @@ merge-tree"). A state is never changed, only replaced, so a search that took one
 import errno
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import starmap
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from storage.errors import SealError
 from storage.records import BEGINNING, Ids, Position
-from storage.sealed import Array, Meta, Sealed, seal, unseal
+from storage.sealed import Array, Meta, Sealed
+from storage.segment_files import Listed, Manifest, SegmentFile, SegmentFiles
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,7 +32,10 @@ _GROWTH = 2
 """A segment has at least this many times the live rows of all smaller ones together."""
 _DEAD_SHARE = 0.2
 """A segment with more dead rows than this is written anew without them."""
-_PUBLISH_SHARE = 0.05
+_DENSE = 4
+"""A table of all keys in a range is made for so many times as many as are held."""
+_SPARSE = 64
+"""One key among so many is found faster without."""
 
 
 class Segment(Protocol):
@@ -50,6 +56,10 @@ class Part(Generic[SegmentT]):
     segment: SegmentT
     live: Mask
     alive: int
+    file: SegmentFile | None = None
+    """Where the segment was sealed, if it was."""
+    sealed: Sealed | None = None
+    """What it is read from, if not from memory of its own."""
 
     @property
     def dead(self) -> int:
@@ -60,12 +70,28 @@ class Part(Generic[SegmentT]):
         """The keys that are held, ascending."""
         return self.segment.ids[self.live] if self.dead else self.segment.ids
 
+    def rows_of(self, ids: Ids) -> tuple[Ids, Mask]:
+        """The rows of those of `ids` (in any order) that live here, and which these are."""
+        rows = np.searchsorted(self.segment.ids, ids)
+        is_held = rows < self.live.size
+        is_held[is_held] = self.segment.ids[rows[is_held]] == ids[is_held]
+        is_held[is_held] = self.live[rows[is_held]]
+        return rows[is_held], is_held
+
     def rows_allowed(self, allowed: Ids | None) -> Mask | None:
-        """The rows that a search may return; None for all of them."""
+        """The rows that a search may return, of the keys `allowed` (ascending); None for all."""
         if allowed is None:
             return self.live if self.dead else None
-        wanted: Mask = np.isin(self.segment.ids, allowed)
-        return wanted & self.live
+        ids = self.segment.ids
+        first, span = int(ids[0]), int(ids[-1] - ids[0]) + 1
+        near = allowed[slice(*np.searchsorted(allowed, [first, first + span]))]
+        if near.size * _SPARSE < ids.size or span > _DENSE * ids.size:
+            mask = np.zeros(ids.size, np.bool_)
+            mask[self.rows_of(near)[0]] = True
+            return mask
+        table = np.zeros(span, np.bool_)
+        table[near - first] = True
+        return table[ids - first] & self.live
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,38 +133,53 @@ class Format(Protocol[SegmentT]):
 
 
 class SegmentStore(Generic[SegmentT]):
-    """The present state of one index, and the file that spares it from being built again.
+    """The present state of one index, and the files that spare it from being built again.
 
-    The file is a cache: one that is missing, damaged or of another making counts as empty, and one
-    that can't be written is reported and done without.
+    The files are a cache: what is missing, damaged or of another making counts as empty, and what
+    can't be written is reported and done without.
     """
 
     def __init__(self, path: Path, form: Format[SegmentT], *, publish_after: int) -> None:
-        self._path = path
+        self._files = SegmentFiles(path, form.kind, form.meta)
         self._format = form
         self._publish_after = publish_after
         self._changes = 0
         self._is_due = True
-        self.state: State[SegmentT] = State(BEGINNING, ())
+        self._is_fork = False
+        self._state: State[SegmentT] = State(BEGINNING, ())
         if path.exists():
             self._open()
+
+    @property
+    def state(self) -> State[SegmentT]:
+        """The present state; empty, so that it is filled anew, once a file was cut short."""
+        if any(part.sealed is not None and part.sealed.is_cut_short for part in self._state.parts):
+            _log.warning("A file of the index %s was cut short; rebuild it", self._files.path)
+            return State(BEGINNING, ())
+        return self._state
 
     def apply(self, *, removed: Ids, added: SegmentT, position: Position) -> None:
         """Drop rows, take in a segment, and stand at `position`, all in one step."""
         dropped = np.union1d(removed, added.ids)
-        parts = [_without(part, dropped) for part in self.state.parts]
+        parts = [_without(part, dropped) for part in self._state.parts]
         parts.extend(_parts_of(added))
         self._changes += removed.size + added.ids.size
-        self.state = State(position, _tidied(parts, self._format))
+        self._state = State(position, _tidied(parts, self._format))
 
     def reset(self) -> None:
         """Hold nothing and stand at `BEGINNING`."""
         self._is_due = True
-        self.state = State(BEGINNING, ())
+        self._state = State(BEGINNING, ())
+
+    def fork(self) -> Self:
+        """A store in the same state, which shares the segments and never writes a file."""
+        forked = copy(self)
+        forked._is_fork = True
+        return forked
 
     def publish(self) -> None:
-        """Write the file if it is missing or far behind; a disk that refuses is only reported."""
-        if not self._is_due and self._changes <= self._worth_publishing():
+        """Write what is new, if there is enough of it; a disk that refuses is only reported."""
+        if self._is_fork or not (self._is_due or self._changes > self._publish_after):
             return
         # Set before the attempt: a disk that refuses is not asked again after every change.
         self._is_due, self._changes = False, 0
@@ -146,40 +187,60 @@ class SegmentStore(Generic[SegmentT]):
             self._seal()
         except OSError as error:
             if error.errno == errno.EROFS:
-                _warn_of_read_only_disk(self._path.parent)
+                _warn_of_read_only_disk(self._files.path.parent)
             else:
-                _log.warning("The index file %s could not be written: %s", self._path, error)
-
-    def _worth_publishing(self) -> float:
-        return max(self._publish_after, _PUBLISH_SHARE * self.state.count)
+                _log.warning("The index %s could not be written: %s", self._files.path, error)
 
     def _open(self) -> None:
         try:
-            sealed = unseal(self._path, kind=self._format.kind)
-            self.state = State(sealed.position, self._parts(sealed))
+            self._state = self._published(self._files.manifest())
             self._is_due = False
         except SealError as error:
             _log.warning("An index file is not used: %s", error)
 
-    def _parts(self, sealed: Sealed) -> tuple[Part[SegmentT], ...]:
-        if sealed.meta != self._format.meta:
-            raise SealError(f"{self._path} was made with other settings; rebuild it")
+    def _published(self, manifest: Manifest) -> State[SegmentT]:
+        """What `manifest` lists, or what replaced it while that was read."""
+        while True:
+            try:
+                return State(manifest.position, tuple(map(self._part, manifest.listed)))
+            except SealError:
+                newer = self._files.manifest()
+                if newer.sha256 == manifest.sha256:
+                    raise
+                manifest = newer
+
+    def _part(self, listed: Listed) -> Part[SegmentT]:
+        sealed = self._files.read(listed)
         segment = self._format.segment(sealed.arrays)
-        if segment.ids.size != sealed.count:
-            raise SealError(f"{self._path} holds another number of rows than it says; rebuild it")
-        return _parts_of(segment)
+        if segment.ids.size != listed.live.size:
+            raise SealError(f"{self._files.path} lists rows that are not there; rebuild it")
+        alive = int(np.count_nonzero(listed.live))
+        return Part(segment, listed.live, alive, listed.file, sealed)
 
     def _seal(self) -> None:
-        segment = _single(self.state.parts, self._format)
-        self.state = replace(self.state, parts=_parts_of(segment))
-        seal(
-            self._path,
-            kind=self._format.kind,
-            position=self.state.position,
-            count=segment.ids.size,
-            arrays=self._format.arrays(segment),
-            meta=self._format.meta,
-        )
+        with self._files.sole_writer():
+            listed = [self._listed(part) for part in self._state.parts]
+            self._files.publish(listed, self._state.position)
+        parts = zip(self._state.parts, listed, strict=True)
+        self._state = replace(self._state, parts=tuple(starmap(self._shared, parts)))
+
+    def _listed(self, part: Part[SegmentT]) -> Listed:
+        file = part.file
+        if file is None or not self._files.holds(file):
+            arrays = self._format.arrays(part.segment)
+            count, position = part.live.size, self._state.position
+            file = self._files.write(arrays, count=count, position=position)
+        return Listed(file, part.live)
+
+    def _shared(self, part: Part[SegmentT], listed: Listed) -> Part[SegmentT]:
+        """The part as its file has it: in memory that all who open the file have in common."""
+        if part.file == listed.file:
+            return part
+        try:
+            return self._part(listed)
+        except SealError:
+            # Another program has published since. What is in memory is as good.
+            return replace(part, file=listed.file)
 
 
 @cache
@@ -198,15 +259,12 @@ def _parts_of(segment: SegmentT) -> tuple[Part[SegmentT], ...]:
 
 def _without(part: Part[SegmentT], dropped: Ids) -> Part[SegmentT]:
     """The part with the rows of `dropped` (ascending) marked as dead."""
-    ids = part.segment.ids
-    rows = np.searchsorted(ids, dropped)
-    inside = rows < ids.size
-    rows = rows[inside][ids[rows[inside]] == dropped[inside]]
-    if not part.live[rows].any():
+    rows, _ = part.rows_of(dropped)
+    if not rows.size:
         return part
     live = part.live.copy()
     live[rows] = False
-    return Part(part.segment, live, int(np.count_nonzero(live)))
+    return replace(part, live=live, alive=int(np.count_nonzero(live)))
 
 
 def _tidied(parts: Sequence[Part[SegmentT]], form: Format[SegmentT]) -> tuple[Part[SegmentT], ...]:
@@ -232,10 +290,3 @@ def _groups(parts: Sequence[Part[SegmentT]]) -> list[list[Part[SegmentT]]]:
             groups.append([part])
         rows += part.alive
     return groups
-
-
-def _single(parts: Sequence[Part[SegmentT]], form: Format[SegmentT]) -> SegmentT:
-    """One segment of exactly the live rows."""
-    if len(parts) == 1 and not parts[0].dead:
-        return parts[0].segment
-    return form.merge(parts)

@@ -1,4 +1,4 @@
-"""`sync.toml`: which sources there are, and what is said of all documents of each."""
+"""`sync.toml`: which sources there are, what is said of all documents of each, and the gates."""
 
 import difflib
 import os
@@ -24,6 +24,7 @@ from ingest.feeds.allowlist import Rule, canonical, origin
 from ingest.feeds.errors import DeclarationError
 
 FILE_NAME = "sync.toml"
+_KEYS = ("source", "gate")
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -172,13 +173,28 @@ _KINDS: dict[str, type[_Declared]] = {
 }
 
 
+class GateTable(BaseModel):
+    """What a collection must be good for before a new generation of it is served."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evaluation: Text
+    """A folder of judged queries, relative to the declaration's."""
+    fail_if: tuple[Text, ...] = Field(min_length=1)
+    """Conditions, each like `ndcg@10 < baseline - 0.01`: one that is met holds back what is new."""
+    k: int = Field(default=100, ge=1, le=10_000)
+    """How many documents of each query count."""
+
+
 class Declaration(BaseModel):
-    """All sources, and the folder that their relative paths start from."""
+    """All sources, their collections' gates, and the folder that relative paths start from."""
 
     model_config = ConfigDict(frozen=True)
 
     folder: Path
     sources: tuple[AnySource, ...]
+    gates: dict[str, GateTable] = Field(default_factory=dict)
+    """By collection."""
 
     def chosen(self, names: Sequence[str]) -> tuple[AnySource, ...]:
         """The sources of these names, in the order of the file; all that are enabled for none.
@@ -209,17 +225,38 @@ def read_declaration(path: Path) -> Declaration:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path} is not valid TOML: {error}") from error
-    if unknown := [key for key in tables if key != "source"]:
+    if unknown := [key for key in tables if key not in _KEYS]:
         raise DeclarationError(
-            f"{path}: unknown key {unknown[0]!r}{_near(unknown[0], ['source'])};"
-            " it holds [[source]] tables only"
+            f"{path}: unknown key {unknown[0]!r}{_near(unknown[0], _KEYS)};"
+            " it holds [[source]] tables and [gate.COLLECTION] tables only"
         )
     given = tables.get("source", [])
     if not isinstance(given, list) or not given:
         raise DeclarationError(f"{path} declares no source: write each as a [[source]] table")
     sources = tuple(_source(path, number, table) for number, table in enumerate(given, start=1))
     _check_names(path, sources)
-    return Declaration(folder=path.resolve().parent, sources=sources)
+    gates = _gates(path, tables.get("gate", {}), {source.collection for source in sources})
+    return Declaration(folder=path.resolve().parent, sources=sources, gates=gates)
+
+
+def _gates(path: Path, given: object, collections: set[str]) -> dict[str, GateTable]:
+    if not isinstance(given, dict) or not all(isinstance(one, dict) for one in given.values()):
+        raise DeclarationError(
+            f"{path}: a gate belongs to a collection: write its table as [gate.default]"
+        )
+    if unknown := [name for name in given if name not in collections]:
+        raise DeclarationError(
+            f"{path}: [gate.{unknown[0]}]: no source is of the collection"
+            f" {unknown[0]!r}{_near(unknown[0], sorted(collections))}"
+        )
+    return {name: _gate(path, name, table) for name, table in given.items()}
+
+
+def _gate(path: Path, name: str, table: dict[str, Any]) -> GateTable:
+    try:
+        return GateTable.model_validate(table)
+    except ValidationError as error:
+        raise DeclarationError(f"{path}: [gate.{name}]: {_first(error, GateTable)}") from error
 
 
 def _source(path: Path, number: int, table: object) -> AnySource:
@@ -231,21 +268,21 @@ def _source(path: Path, number: int, table: object) -> AnySource:
     try:
         return _ADAPTER.validate_python(table)
     except ValidationError as error:
-        raise DeclarationError(f"{where}: {_first(error, table)}") from error
+        model = _KINDS.get(str(table.get("kind")))
+        raise DeclarationError(f"{where}: {_first(error, model, table.get('kind'))}") from error
 
 
-def _first(error: ValidationError, table: dict[str, Any]) -> str:
+def _first(error: ValidationError, model: type[BaseModel] | None, kind: object = None) -> str:
     """What is wrong first, without the value: it may be a secret."""
     first = next((e for e in error.errors() if e["type"] == "extra_forbidden"), error.errors()[0])
     place = [str(part) for part in first["loc"] if part not in _KINDS]
     key = ".".join(place)
-    model = _KINDS.get(str(table.get("kind")))
     match first["type"]:
         case "union_tag_not_found":
             return f"the key 'kind' is missing; use one of {', '.join(_KINDS)}"
         case "union_tag_invalid":
-            kind = str(table["kind"])
-            return f"unknown kind {kind!r}{_near(kind, [*_KINDS])}; use one of {', '.join(_KINDS)}"
+            near = _near(str(kind), [*_KINDS])
+            return f"unknown kind {str(kind)!r}{near}; use one of {', '.join(_KINDS)}"
         case "extra_forbidden":
             return f"unknown key {key!r}{_near(key, [*model.model_fields] if model else [])}"
         case "missing":

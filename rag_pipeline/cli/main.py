@@ -14,6 +14,8 @@ from rag_pipeline.cli.context import ANY_PATH, Given
 from rag_pipeline.cli.db import db
 from rag_pipeline.cli.dedup import dedup
 from rag_pipeline.cli.doctor import doctor
+from rag_pipeline.cli.entities import entities
+from rag_pipeline.cli.eval import evaluation
 from rag_pipeline.cli.export import export
 from rag_pipeline.cli.history import history
 from rag_pipeline.cli.ingest import ingest
@@ -63,7 +65,9 @@ for command in (
     ask,
     history,
     export,
+    evaluation,
     dedup,
+    entities,
     doctor,
     parse,
     models,

@@ -1,11 +1,53 @@
 """Merges what vector search and keyword search found into one ranking. Pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import fsum
 
-from storage.records import ChunkId, Scored
+import numpy as np
+
+from storage.ranking import Scores, best
+from storage.records import ChunkId, DocumentId, Ids, Scored
 
 RRF_K = 60
+_FLAT = 1e-6
+"""Scores whose deviation is a smaller share of the greatest of them do not differ: it is what
+rounding left of cosines of 32 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidates:
+    """What either side found for one query, with the scores of both; one row a chunk."""
+
+    ids: Ids
+    """int64 (n,), ascending."""
+    documents: Ids
+    """int64 (n,): rows with the same number are parts of one text."""
+    vector: Scores
+    """float64 (n,): cosines to the query."""
+    keyword: Scores
+    """float64 (n,): 0 where no term matches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fused:
+    """The scores of candidates, and what they are made of; row i belongs to `ids[i]`."""
+
+    ids: Ids
+    parts: Mapping[str, Scores]
+    """What each signal adds, 0 for the candidate that is last in it. The sum is at most 1, which
+    is reached by a candidate that is first in all."""
+    scale: float
+    """How many standard deviations a score of 1 is, with the weights of the signals."""
+
+    @property
+    def score(self) -> Scores:
+        """The sum of the parts, float64 (n,)."""
+        return np.asarray(np.sum([*self.parts.values()], axis=0), np.float64)
+
+    def ranked(self) -> list[Scored]:
+        """Best first, scores rounded; ties go to the lower key."""
+        return best(self.ids, self.score, self.ids.size)
 
 
 def fuse_by_rank(rankings: Sequence[Sequence[Scored]], *, k: int = RRF_K) -> list[Scored]:
@@ -17,34 +59,64 @@ def fuse_by_rank(rankings: Sequence[Sequence[Scored]], *, k: int = RRF_K) -> lis
         for rank, found in enumerate(ranking, start=1):
             parts.setdefault(found.chunk_id, []).append(1 / (k + rank))
     # fsum is exact: the order of the rankings can't break a tie.
-    return ranked({chunk_id: fsum(summands) for chunk_id, summands in parts.items()})
-
-
-def fuse_by_score(
-    vector: Mapping[ChunkId, float], keyword: Mapping[ChunkId, float], *, vector_weight: float
-) -> list[Scored]:
-    """Convex combination of both scores, each divided by the best of its side; within [0, 1].
-
-    Unlike ranks, scores say by how much one chunk is better than the next (Bruch, Gai and Ingber,
-    ACM TOIS 2023). A chunk that one side does not know scores nothing there. Best first; ties go
-    to the lower key.
-    """
-    sides = ((vector_weight, _of_best(vector)), (1 - vector_weight, _of_best(keyword)))
-    fused: dict[ChunkId, float] = dict.fromkeys((*vector, *keyword), 0.0)
-    for weight, scores in sides:
-        for chunk_id, score in scores.items():
-            fused[chunk_id] += weight * score
-    return ranked(fused)
-
-
-def ranked(scores: Mapping[ChunkId, float]) -> list[Scored]:
-    """Best first; ties go to the lower key."""
+    scores = {chunk_id: fsum(summands) for chunk_id, summands in parts.items()}
     best_first = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [Scored(chunk_id, score) for chunk_id, score in best_first]
 
 
-def _of_best(scores: Mapping[ChunkId, float]) -> dict[ChunkId, float]:
-    best = max(scores.values(), default=0.0)
-    if best <= 0:
-        return {}
-    return {chunk_id: max(score, 0.0) / best for chunk_id, score in scores.items()}
+def gather(
+    vector: Iterable[Scored],
+    keyword: Iterable[Scored],
+    documents: Mapping[ChunkId, DocumentId],
+) -> Candidates:
+    """The candidates of two sides. What a side does not list scores 0 there; a chunk that
+    `documents` does not name is a text of its own.
+    """
+    cosines = {found.chunk_id: found.score for found in vector}
+    matches = {found.chunk_id: found.score for found in keyword}
+    ids = sorted(cosines.keys() | matches.keys())
+    return Candidates(
+        ids=np.array(ids, np.int64),
+        # Keys of documents are positive.
+        documents=np.array([documents.get(key, -key) for key in ids], np.int64),
+        vector=np.array([cosines.get(key, 0.0) for key in ids], np.float64),
+        keyword=np.array([matches.get(key, 0.0) for key in ids], np.float64),
+    )
+
+
+def fuse(candidates: Candidates, *, vector_weight: float) -> Fused:
+    """Convex combination of both scores, each counted in its standard deviations over the
+    candidates, so that a side weighs the same whatever its measure, and one that can't tell them
+    apart weighs nothing (Bruch, Gai and Ingber, ACM TOIS 2023, compare such normalisations).
+    """
+    return combined(
+        candidates.ids,
+        {
+            "vector": vector_weight * deviations(candidates.vector),
+            "keyword": (1 - vector_weight) * deviations(candidates.keyword),
+        },
+    )
+
+
+def combined(ids: Ids, signals: Mapping[str, Scores]) -> Fused:
+    """The sum of weighted signals, none of which is negative, brought into [0, 1]."""
+    scale = float(sum(signal.max(initial=0.0) for signal in signals.values()))
+    if not scale:
+        # Where nothing differs all are first in all.
+        signals = {name: np.full(ids.size, 1 / len(signals)) for name in signals}
+        scale = 1.0
+    return Fused(
+        ids=ids,
+        parts={name: signal / scale for name, signal in signals.items()},
+        scale=scale,
+    )
+
+
+def deviations(signal: Scores) -> Scores:
+    """How far each is above the lowest, in standard deviations; 0 where all are the same."""
+    if not signal.size:
+        return signal
+    spread = float(signal.std())
+    if spread <= _FLAT * float(np.abs(signal).max()):
+        return np.zeros_like(signal)
+    return np.asarray((signal - signal.min()) / spread, np.float64)

@@ -1,40 +1,29 @@
-"""Hybrid search over one collection, by a principal, at one generation."""
+"""Search by a principal, at one generation: the order of its steps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rag_pipeline.defaults import Mode
-from rag_pipeline.errors import QueryError
-from rag_pipeline.retrieval.fusion import fuse_by_rank, fuse_by_score
-from rag_pipeline.retrieval.settings import RetrievalSettings
-from storage.following import Follower
-from storage.ports import KeywordIndex, VectorIndex
-from storage.reading import REAL_ONLY, CorpusReader
-from storage.records import (
-    ChunkId,
-    Collection,
-    Hit,
-    Ids,
-    Origin,
-    Principal,
-    Scored,
-    StoredChunk,
-    Vectors,
+from rag_pipeline.retrieval.documents import ChunkDocuments
+from rag_pipeline.retrieval.explain import Explanation, explained
+from rag_pipeline.retrieval.hits import hits, selected, with_context
+from rag_pipeline.retrieval.query import AsOf, Query, Request, check_request
+from rag_pipeline.retrieval.ranking import (
+    Gathered,
+    Ranking,
+    best_of_each,
+    gathered,
+    ranked,
+    reranked,
+    sides,
 )
-
-MAX_QUERY_CHARACTERS = 10_000
-MAX_LIMIT = 10_000
-_ATTEMPTS = 5
-
-
-class QueryEmbedder(Protocol):
-    """Gives a query a vector in the collection's space."""
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, float32 (len(texts), dimension), in the order of `texts`."""
+from rag_pipeline.retrieval.rerank.port import Reranker
+from rag_pipeline.retrieval.settings import RetrievalSettings
+from rag_pipeline.retrieval.understanding import Understanding
+from rag_pipeline.retrieval.view import Shelf, View, view_of
+from storage.filters import Filter
+from storage.reading import REAL_ONLY, CorpusReader
+from storage.records import ChunkId, Collection, Hit, Origin, Principal, Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,206 +32,163 @@ class SearchResult:
 
     generation: int
     hits: tuple[Hit, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sides:
-    """What each index found for one query, best first."""
-
-    generation: int
-    vector: Sequence[Scored]
-    keyword: Sequence[Scored]
-    fused: Sequence[Scored]
+    explanations: Mapping[ChunkId, Explanation] = field(default_factory=dict)
+    """Of each hit, by its chunk; empty unless asked for."""
+    query: str = ""
+    """What was looked for: the question without operators, or as it was rewritten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retriever:
-    """Finds the chunks of one collection that fit a query."""
+    """Finds the chunks of some collections, all in one embedding space, that fit a query."""
 
     reader: CorpusReader
-    collection: Collection
-    vectors: Follower[VectorIndex]
-    keywords: Follower[KeywordIndex]
-    embedder: QueryEmbedder
+    shelves: tuple[Shelf, ...]
+    understanding: Understanding
+    documents: ChunkDocuments
     settings: RetrievalSettings
+    reranker: Reranker | None = None
+
+    @property
+    def collection(self) -> Collection:
+        """The collection that is searched, the first of several."""
+        return self.shelves[0].collection
 
     def search(
         self,
         query: str,
         *,
-        limit: int,
         principal: Principal,
+        limit: int,
         mode: Mode = "hybrid",
         origins: frozenset[Origin] = REAL_ONLY,
+        where: Filter | None = None,
+        as_of: AsOf | None = None,
+        operators: bool = False,
+        diversity: float = 0.0,
+        copies: bool = False,
+        expand: int = 0,
+        explain: bool = False,
+        earlier: Sequence[str] = (),
+        hypothesis: bool = False,
+        vector: Vectors | None = None,
     ) -> SearchResult:
         """The best `limit` chunks that `principal` may read, fewer if there are fewer.
 
-        Raises `QueryError` for an empty or overlong query and for a limit below 1.
+        `vector` stands for the query on the vector side; without it the query is embedded. For
+        the rest see `Request`. Raises `QueryError`, `FilterError`, `AsOfError`, and
+        `SpaceMismatchError` for a vector of another space.
         """
-        check_query(query, limit)
-        vector = self._query_vectors([query], mode)[0]
-        return self._search(query, vector, limit, principal, mode, origins)
+        request = Request(
+            principal=principal,
+            limit=limit,
+            mode=mode,
+            origins=origins,
+            where=where,
+            as_of=as_of,
+            operators=operators,
+            diversity=diversity,
+            copies=copies,
+            expand=expand,
+            explain=explain,
+            earlier=tuple(earlier),
+            hypothesis=hypothesis,
+        )
+        check_request(request)
+        (asked,) = self.understanding.of([query], request, vector)
+        return self._found(self._view(request), asked, request)
 
     def search_documents(
-        self, queries: Sequence[str], *, limit: int, principal: Principal, mode: Mode = "hybrid"
+        self,
+        queries: Sequence[str],
+        *,
+        principal: Principal,
+        limit: int,
+        mode: Mode = "hybrid",
+        origins: frozenset[Origin] = REAL_ONLY,
+        where: Filter | None = None,
+        as_of: AsOf | None = None,
     ) -> list[SearchResult]:
-        """For each query enough hits to name `limit` external ids, if there are so many."""
-        for query in queries:
-            check_query(query, limit)
-        vectors = self._query_vectors(queries, mode)
-        return [
-            self._search_documents(query, vector, limit, principal, mode)
-            for query, vector in zip(queries, vectors, strict=True)
-        ]
+        """For each query enough hits to name `limit` external ids, if there are so many.
 
-    def _search_documents(
-        self, query: str, vector: Vectors, limit: int, principal: Principal, mode: Mode
-    ) -> SearchResult:
-        depth = max(2 * limit, self.settings.depth)
-        while True:
-            result = self._search(query, vector, depth, principal, mode, REAL_ONLY)
-            named = {ref.external_id for hit in result.hits for ref in hit.chunk.sources}
-            if len(named) >= limit or len(result.hits) < depth:
-                return result
-            depth *= 4
-
-    def _query_vectors(self, queries: Sequence[str], mode: Mode) -> Vectors:
-        if mode == "keyword":
-            return np.zeros((len(queries), 0), np.float32)
-        return self.embedder.embed(queries)
-
-    def _search(
-        self,
-        query: str,
-        vector: Vectors,
-        limit: int,
-        principal: Principal,
-        mode: Mode,
-        origins: frozenset[Origin],
-    ) -> SearchResult:
-        sides = self._rank(query, vector, limit, principal, mode, origins)
-        chunks = self.reader.chunks(
-            [found.chunk_id for found in sides.fused[:limit]],
-            principal=principal,
-            generation=sides.generation,
-            origins=origins,
-        )
-        return SearchResult(generation=sides.generation, hits=tuple(_hits(sides, chunks, limit)))
-
-    def _rank(
-        self,
-        query: str,
-        vector: Vectors,
-        limit: int,
-        principal: Principal,
-        mode: Mode,
-        origins: frozenset[Origin],
-    ) -> _Sides:
-        """Search both indexes at the same generation.
-
-        Another thread may bring an index further while this one searches; then it looks again, so
-        that no chunk is missed between two generations. The last attempt stands in any case: all
-        that it finds is true, and only what just came may be missing.
+        All queries are answered at one generation.
         """
-        for _ in range(_ATTEMPTS):
-            position = self.vectors.catch_up()
-            in_step = self.keywords.catch_up() == position
-            allowed = self.reader.candidates(
-                self.collection.collection_id,
-                principal=principal,
-                generation=position.generation,
-                origins=origins,
-            )
-            vector_found, keyword_found, fused = self._fused(query, vector, limit, mode, allowed)
-            applied = {self.vectors.index.applied, self.keywords.index.applied}
-            if in_step and applied == {position}:
-                break
-        return _Sides(
-            generation=position.generation,
-            vector=vector_found,
-            keyword=keyword_found,
-            fused=fused,
+        request = Request(
+            principal=principal,
+            limit=limit,
+            mode=mode,
+            origins=origins,
+            where=where,
+            as_of=as_of,
+            copies=True,
+        )
+        check_request(request)
+        asked, view = self.understanding.of(queries, request), self._view(request)
+        return [self._documents(view, query, request) for query in asked]
+
+    def gathered(
+        self,
+        queries: Sequence[str],
+        *,
+        principal: Principal,
+        origins: frozenset[Origin] = REAL_ONLY,
+    ) -> list[Gathered]:
+        """What each query's fusion goes by, all at one generation: to fit its weights."""
+        request = Request(principal=principal, limit=1, origins=origins)
+        asked, view = self.understanding.of(queries, request), self._view(request)
+        return [self._gathered(view, query) for query in asked]
+
+    def _gathered(self, view: View, query: Query) -> Gathered:
+        vector, keyword = sides(view, query, mode="hybrid", depth=self.settings.depth)
+        return gathered(view, query, vector, keyword, self.documents.of)
+
+    def _view(self, request: Request) -> View:
+        return view_of(self.reader, self.shelves, request)
+
+    def _found(self, view: View, query: Query, request: Request) -> SearchResult:
+        view = view.narrowed(query.clauses)
+        ranking = self._ranking(view, query, request, request.limit)
+        return self._shown(view, query, ranking, request)
+
+    def _ranking(self, view: View, query: Query, request: Request, least: int) -> Ranking:
+        """One side as it is; of both, what fusion, feedback and reranking make of them."""
+        ranking = ranked(
+            view,
+            query,
+            mode=request.mode,
+            depth=max(least, self.settings.depth),
+            settings=self.settings,
+            documents_of=self.documents.of,
+        )
+        if request.mode != "hybrid" or self.reranker is None:
+            return ranking
+        return reranked(view, query, ranking, self.reranker, depth=self.settings.rerank_depth)
+
+    def _shown(self, view: View, query: Query, ranking: Ranking, request: Request) -> SearchResult:
+        selection = selected(view, ranking, request)
+        found = hits(selection, ranking)
+        if request.expand:
+            found = with_context(view, found, budget=request.expand)
+        reasons: Mapping[ChunkId, Explanation] = {}
+        if request.explain:
+            reasons = explained(view, query, ranking, found, self.settings)
+        return SearchResult(
+            generation=view.generation,
+            hits=tuple(found),
+            explanations=reasons,
+            query=query.text,
         )
 
-    def _fused(
-        self, query: str, vector: Vectors, limit: int, mode: Mode, allowed: Ids | None
-    ) -> tuple[list[Scored], list[Scored], list[Scored]]:
-        depth = max(limit, self.settings.depth)
-        by_vector: list[Scored] = []
-        by_keyword: list[Scored] = []
-        if mode != "keyword":
-            by_vector = self.vectors.index.search(vector, limit=depth, allowed=allowed)
-        if mode != "vector":
-            by_keyword = self.keywords.index.search(query, limit=depth, allowed=allowed)
-        if mode != "hybrid":
-            return by_vector, by_keyword, by_vector or by_keyword
-        if self.settings.fusion == "rank":
-            return by_vector, by_keyword, fuse_by_rank([by_vector, by_keyword])
-        fused = fuse_by_score(
-            self._with_missing_vectors(by_vector, by_keyword, vector),
-            self._with_missing_keywords(by_keyword, by_vector, query),
-            vector_weight=self.settings.vector_weight,
-        )
-        return by_vector, by_keyword, fused
-
-    def _with_missing_vectors(
-        self, found: Sequence[Scored], others: Sequence[Scored], vector: Vectors
-    ) -> dict[ChunkId, float]:
-        """The scores of `found`, and of those that only the other side found."""
-        missing = _only_in(others, found)
-        more = self.vectors.index.search(vector, limit=len(missing), allowed=missing)
-        return _scores([*found, *more])
-
-    def _with_missing_keywords(
-        self, found: Sequence[Scored], others: Sequence[Scored], query: str
-    ) -> dict[ChunkId, float]:
-        missing = _only_in(others, found)
-        more = self.keywords.index.search(query, limit=len(missing), allowed=missing)
-        return _scores([*found, *more])
-
-
-def check_query(query: str, limit: int) -> None:
-    """Raise `QueryError` for what can't be searched for."""
-    if not query.strip():
-        raise QueryError("the question is empty; write what you want to know")
-    if len(query) > MAX_QUERY_CHARACTERS:
-        raise QueryError(
-            f"the question has {len(query)} characters; ask in at most {MAX_QUERY_CHARACTERS}"
-        )
-    if not 1 <= limit <= MAX_LIMIT:
-        raise QueryError(f"{limit} results can't be given; ask for 1 to {MAX_LIMIT}")
-
-
-def _only_in(some: Sequence[Scored], others: Sequence[Scored]) -> Ids:
-    keys = {found.chunk_id for found in some} - {found.chunk_id for found in others}
-    return np.array(sorted(keys), np.int64)
-
-
-def _scores(found: Sequence[Scored]) -> dict[ChunkId, float]:
-    return {scored.chunk_id: scored.score for scored in found}
-
-
-def _hits(sides: _Sides, chunks: dict[ChunkId, StoredChunk], limit: int) -> list[Hit]:
-    vector = {found.chunk_id: (rank, found.score) for rank, found in _numbered(sides.vector)}
-    keyword = {found.chunk_id: (rank, found.score) for rank, found in _numbered(sides.keyword)}
-    readable = [found for found in sides.fused[:limit] if found.chunk_id in chunks]
-    hits: list[Hit] = []
-    for rank, found in _numbered(readable):
-        vector_rank, vector_score = vector.get(found.chunk_id, (None, None))
-        keyword_rank, keyword_score = keyword.get(found.chunk_id, (None, None))
-        hits.append(
-            Hit(
-                chunk=chunks[found.chunk_id],
-                score=round(found.score, 6),
-                rank=rank,
-                vector_rank=vector_rank,
-                vector_score=vector_score,
-                keyword_rank=keyword_rank,
-                keyword_score=keyword_score,
-            )
-        )
-    return hits
-
-
-def _numbered(found: Sequence[Scored]) -> list[tuple[int, Scored]]:
-    return list(enumerate(found, start=1))
+    def _documents(self, view: View, query: Query, request: Request) -> SearchResult:
+        """The best chunk of each document, for as many as it takes to name enough of them."""
+        wanted = request.limit
+        while True:
+            depth = max(2 * wanted, self.settings.depth)
+            ranking = self._ranking(view, query, request, depth)
+            best = best_of_each(ranking, self.documents.of)
+            result = self._shown(view, query, best, replace(request, limit=wanted))
+            named = {ref.external_id for hit in result.hits for ref in hit.chunk.sources}
+            is_all = len(ranking.order) < depth and len(result.hits) < wanted
+            if len(named) >= request.limit or is_all:
+                return result
+            wanted *= 4

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Double,
     Float,
     ForeignKey,
     Index,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, JsonValue, Table
+from storage.models.base import BigKey, ByteOrdered, JsonValue, Table
 
 _LIVE = text("to_generation IS NULL")
 _LIKE_ANOTHER = text("to_generation IS NULL AND near_sha256 IS NOT NULL")
@@ -85,6 +86,19 @@ class CollectionRow(Table):
     space_weights_sha256: Mapped[str | None] = mapped_column(String(64))
     space_dimension: Mapped[int | None]
     space_normalised: Mapped[bool | None]
+    retrieval: Mapped[dict[str, Any] | None]
+    """Settings of retrieval that were fitted to this collection; None: the defaults."""
+
+
+class CollectionLabelRow(Table):
+    """A label that a reader must carry one of, to know of a collection. No label: anybody may."""
+
+    __tablename__ = "collection_labels"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collections.collection_id"), primary_key=True
+    )
+    label: Mapped[str] = mapped_column(String(200), primary_key=True)
 
 
 class DocumentRow(Table):
@@ -112,6 +126,7 @@ class DocumentRow(Table):
             " AND (near_sha256 IS NOT NULL OR NOT is_held_back)",
             name="near_is_whole",
         ),
+        Index("ix_documents_language", "collection_id", "language", "document_id"),
     )
 
     document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
@@ -152,7 +167,17 @@ class SourceRow(Table):
             sqlite_where=_LIVE,
             postgresql_where=_LIVE,
         ),
-        Index("ix_sources_document", "document_id"),
+        Index(
+            "ix_sources_document",
+            "document_id",
+            "collection_id",
+            "origin",
+            "from_generation",
+            "to_generation",
+            "source_id",
+        ),
+        # Hashed, where it could be longer than an ordered index has room for.
+        Index("ix_sources_external_id", "external_id", postgresql_using="hash"),
         Index(
             "ix_sources_synthetic",
             "collection_id",
@@ -188,13 +213,54 @@ class SourceLabelRow(Table):
     label: Mapped[str] = mapped_column(String(200), primary_key=True)
 
 
+class SourceValueRow(Table):
+    """One scalar of a source's metadata, by which filters find the source.
+
+    Derived from the metadata in the transaction that stores them (`storage.metadata_values`), so
+    that a filter is looked up in one index, with nothing read but that index.
+    """
+
+    __tablename__ = "source_values"
+    __table_args__ = (
+        CheckConstraint(
+            "(kind = 'text' AND text_key IS NOT NULL AND number IS NULL AND long_text IS NULL)"
+            " OR (kind = 'long' AND text_key IS NOT NULL AND number IS NULL"
+            " AND long_text IS NOT NULL)"
+            " OR (kind IN ('number', 'truth', 'date') AND number IS NOT NULL"
+            " AND text_key IS NULL AND long_text IS NULL)",
+            name="kind",
+        ),
+        Index(
+            "ix_source_values_value",
+            "collection_id",
+            "field",
+            "kind",
+            "number",
+            "text_key",
+            "source_id",
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    source_id: Mapped[int] = mapped_column(
+        ForeignKey("sources.source_id"), primary_key=True, autoincrement=False
+    )
+    ordinal: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    collection_id: Mapped[int] = mapped_column(BigKey)
+    field: Mapped[str] = mapped_column(ByteOrdered)
+    kind: Mapped[str] = mapped_column(String(6))
+    number: Mapped[float | None] = mapped_column(Double)
+    text_key: Mapped[str | None] = mapped_column(ByteOrdered)
+    long_text: Mapped[str | None] = mapped_column(ByteOrdered)
+
+
 class ChunkRow(Table):
     """A span of a document, with its vector: little-endian float32, as many as its space has."""
 
     __tablename__ = "chunks"
     __table_args__ = (
         CheckConstraint("start_offset >= 0 AND end_offset > start_offset", name="span"),
-        Index("ix_chunks_document", "document_id"),
+        Index("ix_chunks_document", "document_id", "from_generation", "to_generation", "chunk_id"),
         Index("ix_chunks_embedded", "embedded_sha256"),
         Index("ix_chunks_collection", "collection_id", "chunk_id"),
     )

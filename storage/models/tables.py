@@ -1,7 +1,7 @@
 """All tables, imported in one place so that migrations see every one of them."""
 
-from storage.models import access, artifacts, corpus, prompts
+from storage.models import access, artifacts, corpus, entities, indexing, prompts
 from storage.models.base import Table
 
 METADATA = Table.metadata
-SUBJECTS = (access, artifacts, corpus, prompts)
+SUBJECTS = (access, artifacts, corpus, entities, indexing, prompts)

@@ -1,9 +1,12 @@
 """Nearest neighbours by comparing with everything, in memory: for small collections and tests."""
 
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
+from storage.errors import NotFoundError
 from storage.ranking import best
 from storage.records import BEGINNING, Entries, Ids, Position, Scored, Vectors
 from storage.vector_index.scoring import checked_query, checked_vectors, inner_products
@@ -47,6 +50,18 @@ class ExactVectorIndex:
     def keys(self) -> Ids:
         """Every key that is held, ascending."""
         return self._state.ids
+
+    def fork(self) -> Self:
+        """An index of its own in the same state."""
+        return copy(self)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """What is held of `ids`, float32 (ids.size, dimension); `NotFoundError` if one is not."""
+        state = self._state
+        is_held = np.isin(ids, state.ids)
+        if not is_held.all():
+            raise NotFoundError(f"the vector index holds no chunk {ids[~is_held][0]}; rebuild it")
+        return state.vectors[np.searchsorted(state.ids, ids)]
 
     def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
         """The best `limit` chunks by inner product, highest first, equal ones by key."""

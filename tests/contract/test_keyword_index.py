@@ -1,17 +1,20 @@
-"""What every `KeywordIndex` does, and what BM25 adds: exact statistics and a file."""
+"""What every `KeywordIndex` does, and what BM25F adds: exact statistics and a file."""
 
+import random
 import sys
 import threading
 import time
 from functools import partial
 
 import pytest
-from support.entries import ids, reference_bm25, text_entries
+from support.entries import Passage, ids, reference_bm25, text_entries
 
 from storage.keyword_index import bm25
 from storage.keyword_index.analysis import analyse
-from storage.keyword_index.bm25 import MOST_TERMS, Bm25Index
-from storage.records import BEGINNING, Position
+from storage.keyword_index.bm25 import Bm25Index
+from storage.keyword_index.interpretation import MOST_TERMS
+from storage.keyword_index.query import parse
+from storage.records import BEGINNING, KeywordClause, Position
 
 NOTHING = ids()
 TREES = {
@@ -236,6 +239,333 @@ def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make, e
             assert before <= state <= after
 
 
+def test_a_heading_is_searched_and_a_long_one_says_less(make):
+    texts = {
+        1: Passage("grows here", headings=("Oaks",)),
+        2: Passage("grows here", headings=("Oaks", "and all the other trees of the forest")),
+        3: Passage("grows here"),
+    }
+    put(index := make(), texts)
+    assert found(index, "oak") == reference_bm25(texts, "oak")
+    assert keys_of(found(index, "oak")) == [1, 2]
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100, 10_000])
+def test_the_ranking_of_many_chunks_is_that_of_the_formula_at_any_limit(make, limit):
+    rng = random.Random(limit)
+    words = [f"w{number}" for number in range(40)]
+
+    def some(most):
+        return " ".join(rng.choices(words, range(40, 0, -1), k=rng.randint(0, most)))
+
+    texts = {
+        key: Passage(some(60), title=some(5), headings=(some(3), some(8))) for key in range(3_000)
+    }
+    put(index := make(), texts)
+    query = "w1 w3 w20 w38 w39"
+    assert found(index, query, limit) == reference_bm25(texts, query)[:limit]
+
+
+def test_counts_of_any_size_are_kept(make):
+    texts = {
+        1: Passage("ash " * 14, title="ash " * 3, headings=("ash",) * 3),
+        2: Passage("ash " * 15, title="ash " * 3, headings=("ash",) * 3),
+        3: Passage("ash " * 70_000, title="ash " * 4, headings=("ash",) * 300),
+        4: Passage("ash " * 16),
+        5: Passage("elm"),
+    }
+    put(index := make(), texts)
+    put(index, {6: Passage("elm")}, removed=ids(5), generation=2)
+    assert found(index, "ash") == reference_bm25({**texts, 5: Passage("elm")}, "ash")
+    explained = index.explain("ash", ids(3))[3][0]
+    assert explained.counts == {"title": 4, "headings": 300, "text": 70_000}
+
+
+# Operators.
+
+
+def asked(index, query):
+    return sorted(keys_of(found(index, parse(query))))
+
+
+PHRASES = plain(
+    [
+        "the state of the art in search",
+        "state art",
+        "art of the state",
+        "the art. State of nature",
+        "a state of any art",
+        "states in the arts",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "keys"),
+    [
+        # What holds a sentence together is not held, so that any word may stand in its place.
+        ('"state of the art"', [1, 5, 6]),
+        ('"state art"', [2]),
+        ('"art state"', [4]),
+        ('"state of nature"', [4]),
+        ('"the state"', [1, 2, 3, 4, 5, 6]),
+        ('"state of the union"', []),
+        ('"of the"', []),
+        ('+art -"state of the art"', [2, 3, 4]),
+        ("+nature +art", [4]),
+        ("+nature search", [4]),
+        ("art -search -nature", [2, 3, 5, 6]),
+        ("-search", []),
+        ("+the +nature", [4]),
+        ("+unicorn art", []),
+        ("art -unicorn", [1, 2, 3, 4, 5, 6]),
+        ("+art -art", []),
+        ("sea*", [1]),
+        ("+n* +art", []),
+        ("+nat* art", [4]),
+        ("natures*", [4]),
+        ("art -sea* -nat*", [2, 3, 5, 6]),
+        ('"state art', [1, 2, 3, 4, 5, 6]),
+        ('- + nature * "', [4]),
+    ],
+)
+def test_operators_do_what_they_say(make, query, keys):
+    put(index := make(), PHRASES)
+    assert asked(index, query) == keys
+
+
+def test_a_phrase_never_spans_two_fields_or_two_headings(make):
+    put(
+        index := make(),
+        {
+            1: Passage("fir", title="oak"),
+            2: Passage("ash", headings=("oak", "fir")),
+            3: Passage("x", headings=("oak fir",)),
+            4: Passage("a b oak fir c oak fir", title="oak fir"),
+        },
+    )
+    assert asked(index, '"oak fir"') == [3, 4]
+    counts = index.explain(parse('"oak fir"'), ids(3, 4))
+    assert counts[3][0].counts == {"title": 0, "headings": 1, "text": 0}
+    assert counts[4][0].counts == {"title": 1, "headings": 0, "text": 2}
+
+
+def test_a_phrase_of_unspaced_text_is_found_in_order_only(make):
+    put(index := make(), plain(["東京都に行く", "京都と東", "都東京"]))
+    assert asked(index, '"東京都"') == [1]
+    assert asked(index, '"東京"') == [1, 3]
+    assert asked(index, "+東京都") == [1]
+
+
+def test_a_required_word_with_parts_is_required_as_a_whole(make):
+    put(index := make(), plain(["covid-19 spreads", "19 cases of covid", "covid"]))
+    assert asked(index, "+covid-19") == [1]
+    assert asked(index, "covid -covid-19") == [2, 3]
+
+
+def test_a_phrase_scores_by_its_own_frequency(make):
+    texts = plain(["oak fir", "fir oak", "oak", "fir"])
+    put(index := make(), texts)
+    one_word = {1: ("", "oakfir x"), 2: ("", "fir oak"), 3: ("", "oak"), 4: ("", "fir")}
+    assert found(index, parse('"oak fir"')) == reference_bm25(one_word, "oakfir")
+
+
+def test_a_clause_weighs_what_it_says(make):
+    put(index := make(), TREES)
+    once = dict(found(index, "ash"))
+    twice = dict(found(index, [KeywordClause(text="ash", weight=2.0)]))
+    assert twice == pytest.approx({key: 2 * score for key, score in once.items()}, abs=2e-6)
+    both = [KeywordClause(text="ash", weight=0.5), KeywordClause(text="ashes", weight=2.0)]
+    assert dict(found(index, both)) == twice
+
+
+def test_all_words_of_a_prefix_count_as_one_term(make):
+    texts = plain(["computer computing", "compass", "company", "other", "come", "other"])
+    put(index := make(), texts)
+    as_one = plain(["comp comp", "comp", "comp", "other", "come", "other"])
+    assert found(index, parse("comp*")) == reference_bm25(as_one, "comp")
+
+
+# Spelling.
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("vector retrieval", "retreival"),
+        ("a quantised index", "quantisd"),
+        ("the algorithm", "algoritm"),
+        ("chlorofluorocarbon", "clorofluorocarbn"),
+        ("Übersetzung", "ubersetzugn"),
+    ],
+)
+def test_a_misspelt_word_stands_for_the_nearest_but_counts_less(make, text, query):
+    put(index := make(), plain([text, "something else", "and more"]))
+    right = dict(found(index, text))
+    assert keys_of(found(index, query)) == [1]
+    assert found(index, query)[0][1] < max(right.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("2019 results", "2018"),
+        ("version 1.2345678", "1.2345679"),
+        ("covid19a", "covid19b"),
+        ("cat", "car"),
+        ("bright", "flight"),
+        ("東京都", "東京部京"),
+    ],
+)
+def test_what_is_no_misspelling_is_not_corrected(make, text, query):
+    put(index := make(), plain([text]))
+    common = set(analyse(text)) & set(analyse(query))
+    assert bool(found(index, query)) == bool(common)
+
+
+def test_a_word_that_some_chunk_has_is_no_misspelling(make):
+    put(index := make(), plain(["planets", "planers", "plan"]))
+    assert keys_of(found(index, "planer")) == [2]
+    assert keys_of(found(index, "planet planer")) == [1, 2]
+
+
+def test_a_word_that_is_required_or_excluded_is_meant_as_it_is(make):
+    put(index := make(), plain(["retrieval and more", "more"]))
+    assert asked(index, "+retreival") == []
+    assert asked(index, "more -retreival") == [1, 2]
+
+
+def test_a_correction_is_never_a_word_of_removed_chunks_alone(make):
+    put(index := make(), {**plain(["retrieval", "pine", "birch"]), **TREES})
+    put(index, {}, removed=ids(1), generation=2)
+    assert found(index, "retreival") == []
+
+
+def test_a_correction_that_is_asked_for_anyway_counts_once(make):
+    put(index := make(), plain(["retrieval", "other"]))
+    assert found(index, "retreival retrieval") == found(index, "retrieval")
+
+
+# Languages.
+
+GERMAN = "Die Häuser der Stadt waren über und über mit Efeu bewachsen"
+FRENCH = "L'administration générale des écoles qu'il aimait"
+RUSSIAN = "Красивые деревья растут в городских парках"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "query"),
+    [
+        ("de", GERMAN, "haus"),
+        ("de", GERMAN, "Städte"),
+        ("fr", FRENCH, "école"),
+        ("fr", FRENCH, "ecoles"),
+        ("fr", FRENCH, "administrations"),
+        ("fr", FRENCH, "généralement"),
+        ("ru", RUSSIAN, "дерево"),
+        ("ru", RUSSIAN, "красивый парк"),
+        ("es", "Las canciones más bonitas", "cancion"),
+        ("zh", "running 服务器 servers", "server"),
+        (None, "running servers", "server runs"),
+    ],
+)
+def test_a_word_is_found_in_its_forms_by_the_language_of_the_text(make, language, text, query):
+    put(index := make(), {1: Passage(text, language=language), 2: Passage("xyz")})
+    assert keys_of(found(index, query)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "query"),
+    [("de", GERMAN, "die und der mit"), ("fr", FRENCH, "l qu des"), ("ru", RUSSIAN, "в")],
+)
+def test_words_that_only_hold_sentences_together_are_left_out(make, language, text, query):
+    put(index := make(), {1: Passage(text, language=language)})
+    assert found(index, query) == []
+
+
+def test_one_query_finds_texts_of_all_languages(make):
+    texts = {
+        1: Passage("Information retrieval systems", language="en"),
+        2: Passage("Systeme der Informationssuche, Retrieval", language="de"),
+        3: Passage("les systèmes de recherche", language="fr"),
+        4: Passage("nothing"),
+    }
+    put(index := make(), texts)
+    assert sorted(keys_of(found(index, "Systeme"))) == [1, 2, 3]
+    assert keys_of(found(index, "recherches")) == [3]
+    assert sorted(keys_of(found(index, "Systeme retrieval"))) == [1, 2, 3]
+
+
+def test_a_stop_word_of_the_language_of_the_query_is_left_out_of_it(make):
+    texts = {
+        1: Passage("to die in the sea", language="en"),
+        2: Passage("die Katze schläft", language="de"),
+        3: Passage("ein Hund", language="de"),
+    }
+    put(index := make(), texts)
+    assert keys_of(found(index, "die Katze")) == [2]
+    assert keys_of(found(index, "to die in the water")) == [1]
+
+
+def test_a_phrase_is_read_in_the_language_of_each_text(make):
+    texts = {
+        1: Passage("to die hard", language="en"),
+        2: Passage("die hard", language="de"),
+        3: Passage("hard to die", language="en"),
+    }
+    put(index := make(), texts)
+    assert asked(index, '"die hard"') == [1, 2]
+
+
+def test_the_ranking_of_one_language_is_that_of_the_formula(make):
+    texts = {
+        key: Passage(f"{GERMAN} {'Häuser ' * (key % 5)}", title="Stadt", language="de")
+        for key in range(1, 30)
+    }
+    put(index := make(), texts)
+    assert found(index, "Haus Stadt und", 50) == reference_bm25(texts, "Haus Stadt und")
+
+
+# What else it tells.
+
+
+def test_the_terms_of_an_explanation_add_up_to_the_score(make):
+    put(index := make(), {**TREES, 5: Passage("ash", headings=("Birch",), title="River ash")})
+    query = "Ashes, birch river CEDAR the"
+    explained = index.explain(query, ids(1, 2, 3, 4, 5, 99))
+    assert list(explained) == [1, 2, 3, 4, 5]
+    sums = {key: round(sum(match.score for match in of), 6) for key, of in explained.items()}
+    assert {key: score for key, score in sums.items() if score} == dict(found(index, query))
+    assert [match.term for match in explained[2]] == ["birch", "ashes"]
+    assert explained[4] == []
+    counts = {match.term: match.counts for match in explained[5]}
+    assert counts["ashes"] == {"title": 1, "headings": 0, "text": 1}
+    assert counts["birch"] == {"title": 0, "headings": 1, "text": 0}
+
+
+def test_document_frequencies_are_of_live_chunks(make):
+    put(index := make(), TREES)
+    words = ["ash", "Ashes", "birch", "the", "oak", "", "ash birch", "ash-birch"]
+    assert index.document_frequencies(words) == {
+        **{"ash": 2, "Ashes": 2, "birch": 1, "the": 0, "oak": 0, "": 0},
+        **{"ash birch": 0, "ash-birch": 0},
+    }
+    put(index, {}, removed=ids(1), generation=2)
+    assert (index.count, index.document_frequencies(["ash"])) == (3, {"ash": 1})
+
+
+def test_a_fork_goes_its_own_way_and_writes_no_file(make, path):
+    put(index := make(), TREES)
+    fork = index.fork()
+    put(fork, {9: ("", "oak")}, removed=ids(1), generation=2)
+    put(index, {8: ("", "elm")}, generation=3)
+    assert (found(index, "oak"), keys_of(found(fork, "oak"))) == ([], [9])
+    assert (keys_of(found(index, "elm")), found(fork, "elm")) == ([8], [])
+    assert found(index, "ash") == reference_bm25({**TREES, 8: ("", "elm")}, "ash")
+    fork.publish()
+    assert not path.exists()
+
+
 # From here on: the file.
 
 
@@ -282,6 +612,6 @@ def test_a_file_of_another_analysis_is_not_used(path, caplog, monkeypatch):
 def test_a_file_of_vectors_is_no_keyword_index(path, caplog):
     put(index := Bm25Index(path), TREES)
     index.publish()
-    path.write_bytes(path.read_bytes().replace(b"keywords/bm25", b"vectors/flat!"))
+    path.write_bytes(path.read_bytes().replace(b"keywords/bm25f", b"vectors/flat!!"))
     assert Bm25Index(path).applied == BEGINNING
     assert str(path) in caplog.text

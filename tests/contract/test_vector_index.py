@@ -12,7 +12,7 @@ from support.entries import ids, vector_entries
 from storage.errors import NotFoundError, SpaceMismatchError
 from storage.records import BEGINNING, Position
 from storage.vector_index.exact import ExactVectorIndex
-from storage.vector_index.faiss_flat import FaissFlatIndex
+from storage.vector_index.faiss_index import FaissIndex
 
 DIMENSION = 16
 NOTHING = ids()
@@ -23,11 +23,11 @@ def path(tmp_path):
     return tmp_path / "vectors.index"
 
 
-@pytest.fixture(params=[ExactVectorIndex, FaissFlatIndex])
+@pytest.fixture(params=[ExactVectorIndex, FaissIndex])
 def make(request, path):
     if request.param is ExactVectorIndex:
         return partial(ExactVectorIndex, dimension=DIMENSION)
-    return partial(FaissFlatIndex, path, dimension=DIMENSION)
+    return partial(FaissIndex, path, dimension=DIMENSION)
 
 
 def random_vectors(count, seed=0, first=1):
@@ -215,7 +215,7 @@ def test_searches_in_threads_see_one_state_or_the_next_and_never_go_back(make, e
 
 
 def open_faiss(path, **options):
-    return FaissFlatIndex(path, dimension=DIMENSION, **options)
+    return FaissIndex(path, dimension=DIMENSION, **options)
 
 
 def test_a_state_that_a_search_has_taken_is_never_changed(path):
@@ -297,7 +297,7 @@ def test_a_damaged_file_counts_as_empty_and_is_reported(path, caplog, harm):
 def test_a_file_of_another_dimension_is_not_used(path, caplog):
     put(index := open_faiss(path), random_vectors(20))
     index.publish()
-    other = FaissFlatIndex(path, dimension=DIMENSION + 1)
+    other = FaissIndex(path, dimension=DIMENSION + 1)
     assert other.applied == BEGINNING
     assert "other settings" in caplog.text
 

@@ -21,7 +21,7 @@ from rag_pipeline.weights.store import WeightStore
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs/quickstart.md"
-PYTHON_API = ROOT / "docs/howto/python-api.md"
+PROGRAMS = [README, ROOT / "docs/howto/python-api.md", ROOT / "docs/howto/langchain.md"]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -197,7 +197,7 @@ def test_the_quickstart_runs_and_what_it_says_of_the_outcome_is_so(workplace: Pa
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("page", [README, PYTHON_API], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
 def test_every_python_program_runs(
     workplace: Path, page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

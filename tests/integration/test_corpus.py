@@ -315,7 +315,7 @@ def test_keys_are_never_used_twice(database: Database) -> None:
 def test_a_missing_collection_is_named_beside_those_that_exist(database: Database) -> None:
     open_collection(database, "recipes")
     with pytest.raises(NotFoundError, match="'drinks'.*'recipes'"):
-        CorpusReader(database).collection("drinks")
+        CorpusReader(database).collection("drinks", principal=LOCAL_OWNER)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])

@@ -105,7 +105,8 @@ class Shelf:
     def near(self, collection: str = "default") -> dict[str, str]:
         """By name, what a stored text is nearly the same as; "-" before it if it is held back."""
         with self.open() as rag:
-            collection_id = parts_of(rag).reader.collection(collection).collection_id
+            reader = parts_of(rag).reader
+            collection_id = reader.collection(collection, principal=LOCAL_OWNER).collection_id
             with parts_of(rag).database.read() as connection:
                 rows = connection.execute(
                     select(DocumentRow.__table__, SourceRow.external_id)

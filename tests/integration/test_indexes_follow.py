@@ -11,6 +11,7 @@ from support.entries import text_entries, vector_entries
 from support.pipelines import parts_of, word_pipeline
 
 from rag_pipeline.pipeline import RagPipeline
+from storage.records import LOCAL_OWNER
 
 WORDS = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "glade", "heath", "islet", "jetty")
 
@@ -64,12 +65,14 @@ def flip(path: Path) -> None:
 
 
 def swap(path: Path) -> None:
-    """The other index's file under this one's name."""
+    """Another file under this one's name."""
     others = [other for other in sealed_files(path.parent.parent) if other != path]
     path.write_bytes(others[0].read_bytes())
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["keywords", "vectors"])
+@pytest.mark.parametrize(
+    "which", range(4), ids=["keywords", "their segment", "vectors", "their segment"]
+)
 @pytest.mark.parametrize("damage", [delete, truncate, empty, flip, swap])
 @pytest.mark.filterwarnings("default")
 def test_a_damaged_index_file_is_noticed_and_the_answers_are_the_same(
@@ -80,7 +83,9 @@ def test_a_damaged_index_file_is_noticed_and_the_answers_are_the_same(
     which: int,
 ) -> None:
     before = answers(rag)
-    damage(sealed_files(tmp_path / "kb")[which])
+    files = sealed_files(tmp_path / "kb")
+    assert len(files) == 4
+    damage(files[which])
     with word_pipeline(tmp_path / "kb", database=database_url) as reopened:
         assert answers(reopened) == before
         assert reopened.doctor().differences == ()
@@ -156,7 +161,7 @@ def test_a_generation_that_is_held_back_is_not_searched_until_it_is_released(
 
 def test_what_was_changed_in_an_index_is_found_and_repaired(rag: RagPipeline) -> None:
     before = answers(rag)
-    collection = parts_of(rag).reader.collection("default")
+    collection = parts_of(rag).reader.collection("default", principal=LOCAL_OWNER)
     vectors, keywords = parts_of(rag).followers(collection)
     keys = keywords.index.keys()
     empty_entries = text_entries({})

@@ -1,4 +1,4 @@
-"""The LangChain retriever: its makers' own tests, and what they can't know."""
+"""The LangChain retriever and embeddings: their makers' own tests, and what they can't know."""
 
 import json
 from collections.abc import Iterator
@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda
-from langchain_tests.integration_tests import RetrieversIntegrationTests
+from langchain_tests.integration_tests import (
+    EmbeddingsIntegrationTests,
+    RetrieversIntegrationTests,
+)
+from langchain_tests.unit_tests import EmbeddingsUnitTests
 from support.pipelines import word_pipeline
 
 from rag_pipeline.errors import QueryError
-from rag_pipeline.integrations.langchain import RagRetriever
+from rag_pipeline.integrations.langchain import RagEmbeddings, RagRetriever
 from rag_pipeline.pipeline import RagPipeline
-from storage.errors import NotFoundError
+from storage.errors import FilterError, NotFoundError
 from storage.records import Principal
 
 FRESNEL = Path(__file__).parents[2] / "examples" / "documents" / "fresnel-lens.pdf"
@@ -67,6 +71,47 @@ class TestAsItsMakersTestIt(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self) -> str:
         return "harbour light"
+
+
+class OverAPipeline:
+    @pytest.fixture(autouse=True)
+    def over(self, pipeline: RagPipeline) -> None:
+        self._pipeline = pipeline
+
+    @property
+    def embeddings_class(self) -> type[RagEmbeddings]:
+        return RagEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"pipeline": self._pipeline}
+
+
+class TestEmbeddingsAsTheirMakersTestThem(OverAPipeline, EmbeddingsUnitTests):
+    pass
+
+
+@pytest.mark.anyio
+class TestEmbeddingsAtWork(OverAPipeline, EmbeddingsIntegrationTests):
+    pass
+
+
+def test_embeddings_are_the_vectors_that_the_pipeline_searches_with(pipeline: RagPipeline) -> None:
+    embeddings = RagEmbeddings(pipeline=pipeline)
+    vectors = embeddings.embed_documents(["harbour light", "", "\x00 \ud800", "🚢"])
+    assert vectors[0] == embeddings.embed_query("harbour light")
+    for vector in vectors:
+        assert sum(value * value for value in vector) == pytest.approx(1, abs=1e-5)
+    assert embeddings.embed_documents([]) == []
+
+
+@pytest.mark.models
+def test_the_packaged_model_embeds_any_text(tmp_path: Path) -> None:
+    with RagPipeline.open(tmp_path / "home", generator="echo") as rag:
+        embeddings = RagEmbeddings(pipeline=rag)
+        vectors = embeddings.embed_documents(["harbour light", "", "\x00 \ud800", "🚢" * 3000])
+        assert [len(vector) for vector in vectors] == [384] * 4
+        assert embeddings.embed_documents([]) == []
 
 
 def test_a_document_says_where_its_text_stands(pipeline: RagPipeline) -> None:
@@ -129,6 +174,16 @@ def test_what_a_search_refuses_reaches_the_caller(pipeline: RagPipeline) -> None
         RagRetriever(pipeline=pipeline).invoke("harbour", k=0)
     with pytest.raises(NotFoundError):
         RagRetriever(pipeline=pipeline, collection="other").invoke("harbour")
+
+
+def test_a_filter_narrows_the_retriever(pipeline: RagPipeline) -> None:
+    for where in ({"external_id": {"$in": ["a", "c"]}}, "external_id in ('a', 'c')"):
+        found = RagRetriever(pipeline=pipeline, filter=where).invoke("harbour light")
+        assert {one.metadata["external_id"] for one in found} == {"a", "c"}
+    found = RagRetriever(pipeline=pipeline).invoke("harbour light", filter={"year": {"$ne": 1811}})
+    assert found == []
+    with pytest.raises(FilterError, match="yaer"):
+        RagRetriever(pipeline=pipeline, filter={"yaer": 1811}).invoke("harbour light")
 
 
 def test_a_retriever_finds_only_what_its_principal_may_read(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import bindparam, inspect, text
 
 from storage import schema
 from storage.engine import Database
 from storage.errors import DatabaseUnreachableError, SchemaError, StorageError
+from storage.models.base import JsonValue
 
 
 def test_head_is_the_newest_migration() -> None:
@@ -123,6 +124,53 @@ def test_a_filled_database_keeps_its_documents_on_the_way_up_and_down(
     database.close()
 
 
+def test_what_is_stored_can_be_filtered_by_after_the_upgrade(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    with database.write() as connection:
+        command.upgrade(schema.alembic_config(connection), "0002")
+    with database.write() as connection:
+        for statement in _FILLED:
+            connection.execute(text(statement))
+        for number, metadata in enumerate(_METADATA, start=1):
+            connection.execute(
+                text(_SOURCE).bindparams(bindparam("metadata", type_=JsonValue)),
+                {"number": number, "metadata": metadata},
+            )
+    schema.upgrade(database)
+    statement = (
+        "SELECT source_id, ordinal, collection_id, field, kind, number, text_key, long_text"
+        " FROM source_values ORDER BY source_id, ordinal"
+    )
+    with database.read() as connection:
+        found = [tuple(row) for row in connection.execute(text(statement))]
+    day = 1_577_836_800.0
+    assert found == [
+        (1, 0, 1, "year", "number", 2020.0, None, None),
+        (1, 1, 1, "y-tags", "text", None, "a", None),
+        (1, 2, 1, "y-tags", "truth", 1.0, None, None),
+        (3, 0, 1, "by.day", "text", None, "2020-01-01", None),
+        (3, 1, 1, "by.day", "date", day, None, None),
+        (3, 2, 1, "by.long", "long", None, "x" * 200, "x" * 300),
+    ]
+    with database.write() as connection:
+        command.downgrade(schema.alembic_config(connection), "0002")
+    schema.upgrade(database)
+    with database.read() as connection:
+        assert [tuple(row) for row in connection.execute(text(statement))] == found
+    database.close()
+
+
+_METADATA = (
+    {"year": 2020, "y-tags": ["a", True, None]},
+    {},
+    {"by": {"day": "2020-01-01", "long": "x" * 300}},
+)
+_SOURCE = (
+    "INSERT INTO sources (source_id, collection_id, document_id, place_sha256, uri, external_id,"
+    " title, source_metadata, media_type, record_sha256, fingerprint, origin, from_generation)"
+    " VALUES (:number, 1, 1, CAST(:number AS TEXT), 'u', 'e', '', :metadata, 'text/plain',"
+    " 'r', 'f', 'real', 1)"
+)
 _FILLED = (
     "INSERT INTO collections (collection_id, name, created_at)"
     " VALUES (1, 'main', '2026-01-01 00:00:00')",

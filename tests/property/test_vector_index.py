@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from support.entries import ids, vector_entries
 
 from storage.records import Position
-from storage.vector_index import faiss_flat
+from storage.vector_index import flat
 from storage.vector_index.exact import ExactVectorIndex
-from storage.vector_index.faiss_flat import FaissFlatIndex
+from storage.vector_index.faiss_index import FaissIndex
 
 DIMENSION = 3
 FIRST = Position(1, "1")
@@ -39,11 +39,10 @@ steps = st.lists(
 queries = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.3, 1.0]), min_size=3, max_size=3)
 
 
-@pytest.fixture(params=[(512, 32), (0, 1)], ids=["as shipped", "faiss always"], scope="module")
+@pytest.fixture(params=[64, 0], ids=["as shipped", "faiss always"], scope="module")
 def thresholds(request):
-    """Small collections are scored without FAISS; here it must also do them."""
-    few, overfetch = request.param
-    with patch.multiple(faiss_flat, _FEW_ROWS=few, _OVERFETCH=overfetch):
+    """Few rows are scored without FAISS; here it must also do them."""
+    with patch.object(flat, "_FEW_ROWS", request.param):
         yield
 
 
@@ -54,7 +53,7 @@ def put(index, numbered, removed=(), position=FIRST):
 
 def after_all(folder, history):
     """The index and what it should hold once all of `history` has happened to it."""
-    index, held = FaissFlatIndex(folder / "i", dimension=DIMENSION, publish_after=0), {}
+    index, held = FaissIndex(folder / "i", dimension=DIMENSION, publish_after=0), {}
     stood = {index.applied: held}
     for number, (removed, added, then) in enumerate(history, start=1):
         position = Position(number, str(number))
@@ -64,7 +63,7 @@ def after_all(folder, history):
         if then != "go on":
             index.publish()
         if then == "reopen":
-            index = FaissFlatIndex(folder / "i", dimension=DIMENSION, publish_after=0)
+            index = FaissIndex(folder / "i", dimension=DIMENSION, publish_after=0)
             held = stood[index.applied]
     return index, held
 
@@ -78,7 +77,7 @@ def test_results_are_those_of_a_fresh_index_with_the_same_contents(
     exact = ExactVectorIndex(dimension=DIMENSION)
     with tempfile.TemporaryDirectory() as folder:
         index, held = after_all(Path(folder), history)
-        fresh = FaissFlatIndex(Path(folder) / "fresh", dimension=DIMENSION)
+        fresh = FaissIndex(Path(folder) / "fresh", dimension=DIMENSION)
         put(fresh, held)
         put(exact, held)
         hits = index.search(vector, limit=limit, allowed=only)

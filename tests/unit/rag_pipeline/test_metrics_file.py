@@ -32,7 +32,7 @@ def totals(source: str | None = "docs", **changed: object) -> RunTotals:
 
 def samples(*given: RunTotals) -> dict[tuple[str, str], float]:
     """Values by the name of the sample and its source (and outcome)."""
-    text = rendered(given, generation=42, written_at=1.5)
+    text = rendered(given, generation=42, served=41, written_at=1.5)
     return {
         (sample.name, "/".join(v for k, v in sample.labels.items() if k != "collection")): (
             sample.value
@@ -54,7 +54,7 @@ def test_what_is_on_record_can_be_read_by_prometheus() -> None:
 
 def test_counters_end_in_total_and_other_units_are_base_units() -> None:
     for family in text_string_to_metric_families(
-        rendered([totals()], generation=1, written_at=1.0)
+        rendered([totals()], generation=1, served=1, written_at=1.0)
     ):
         assert family.type in ("counter", "gauge")
         assert family.documentation

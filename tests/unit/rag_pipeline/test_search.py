@@ -10,7 +10,8 @@ from support.pipelines import parts_of, word_pipeline
 
 from rag_pipeline.errors import QueryError
 from rag_pipeline.pipeline import RagPipeline
-from rag_pipeline.retrieval.search import MAX_LIMIT, MAX_QUERY_CHARACTERS, Retriever
+from rag_pipeline.retrieval.query import MAX_LIMIT, MAX_QUERY_CHARACTERS
+from rag_pipeline.retrieval.search import Retriever
 from storage.records import LOCAL_OWNER, Principal
 
 LABELS = ("hr", "board", "staff")
@@ -48,7 +49,7 @@ def rag(home: Path) -> Iterator[RagPipeline]:
 
 @pytest.fixture(scope="module")
 def retriever(rag: RagPipeline) -> Retriever:
-    return parts_of(rag).retriever("default")
+    return parts_of(rag).retriever("default", principal=LOCAL_OWNER)
 
 
 def ids(result) -> list[str]:
@@ -110,11 +111,15 @@ def test_a_search_of_one_side_leaves_the_other_empty(retriever: Retriever) -> No
 def test_a_hit_that_one_side_alone_found_is_scored_by_both(
     rag: RagPipeline, home: Path, query: str
 ) -> None:
-    deep = {hit.chunk.chunk_id: hit.score for hit in rag.search(query, limit=100).hits}
+    sides = {
+        mode: {hit.chunk.chunk_id: hit.score for hit in rag.search(query, limit=99, mode=mode).hits}
+        for mode in ("vector", "keyword")
+    }
     with word_pipeline(home / "kb", retrieval={"depth": 1}) as shallow:
         for limit in (1, 2, 5):
-            for hit in shallow.search(query, limit=limit).hits:
-                assert hit.score == pytest.approx(deep[hit.chunk.chunk_id], abs=2e-6)
+            for key, said in shallow.search(query, limit=limit, explain=True).explanations.items():
+                assert said.vector_score == sides["vector"][key]
+                assert said.keyword_score == sides["keyword"].get(key, 0)
 
 
 def test_ranks_can_be_fused_instead_of_scores(rag: RagPipeline, home: Path) -> None:

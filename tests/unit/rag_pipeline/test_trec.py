@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,8 @@ def test_printed_scores_fall_strictly_even_where_hits_are_equally_good(given_sco
     lines = columns(hits)
     printed = [float(line[4]) for line in lines]
     assert all(one > other for one, other in itertools.pairwise(printed))
+    # Some programs keep no more digits of a score than these.
+    assert all(np.float32(one) > np.float32(other) for one, other in itertools.pairwise(printed))
     assert [line[2] for line in lines] == [f"d{n}" for n in range(len(falling))]
     assert [line[3] for line in lines] == [str(n + 1) for n in range(len(falling))]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage import sealed as sealed_files
 from storage.errors import SealError
 from storage.records import Position
-from storage.sealed import seal, unseal
+from storage.sealed import seal, sole_writer, unseal
 
 POSITION = Position(7, "ab")
 ARRAYS = {
@@ -25,9 +26,18 @@ def path(tmp_path):
     return tmp_path / "index.sealed"
 
 
+@pytest.fixture(params=["copied", "mapped"])
+def way(request, monkeypatch):
+    """Files as small as these are copied; here they are also mapped, as large ones are."""
+    if request.param == "mapped":
+        monkeypatch.setattr(sealed_files, "_MAPPED_FROM", 0)
+    return request.param
+
+
 def seal_it(path, arrays=ARRAYS, **changed):
     given = {"kind": "test", "position": POSITION, "count": 3, "meta": {"dimension": 2}, **changed}
-    seal(path, arrays=arrays, **given)
+    with sole_writer(path):
+        return seal(path, arrays=arrays, **given)
 
 
 def refuses(path):
@@ -36,9 +46,10 @@ def refuses(path):
     return str(caught.value)
 
 
-def test_what_was_sealed_comes_back(path):
-    seal_it(path)
+def test_what_was_sealed_comes_back(path, way):
+    digest = seal_it(path)
     sealed = unseal(path, kind="test")
+    assert sealed.sha256 == digest
     assert (sealed.position, sealed.count, sealed.meta) == (POSITION, 3, {"dimension": 2})
     assert list(sealed.arrays) == list(ARRAYS)
     for name, array in ARRAYS.items():
@@ -51,7 +62,7 @@ def test_a_file_of_no_arrays_is_a_file(path):
     assert unseal(path, kind="test").arrays == {}
 
 
-def test_every_flipped_byte_is_noticed(path):
+def test_every_flipped_byte_is_noticed(path, way):
     seal_it(path)
     whole = path.read_bytes()
     for place in range(len(whole)):
@@ -60,7 +71,7 @@ def test_every_flipped_byte_is_noticed(path):
             refuses(path)
 
 
-def test_every_truncation_is_noticed(path):
+def test_every_truncation_is_noticed(path, way):
     seal_it(path)
     whole = path.read_bytes()
     for length in range(len(whole)):
@@ -69,7 +80,7 @@ def test_every_truncation_is_noticed(path):
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"\0" * 64, b"x" * 1000])
-def test_an_extension_is_noticed(path, tail):
+def test_an_extension_is_noticed(path, way, tail):
     seal_it(path)
     path.write_bytes(path.read_bytes() + tail)
     assert "damaged" in refuses(path)
@@ -90,7 +101,7 @@ def test_another_kind_is_refused_by_name(path):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: None], ids=["folder", "missing"])
-def test_what_is_no_file_is_refused(path, make):
+def test_what_is_no_file_is_refused(path, way, make):
     make(path)
     assert "can't be read" in refuses(path)
 
@@ -130,7 +141,7 @@ def test_only_numbers_can_be_sealed(path, values):
     assert not path.exists()
 
 
-def test_arrays_are_read_only_and_aligned(path):
+def test_arrays_are_read_only_and_aligned(path, way):
     seal_it(path)
     for array in unseal(path, kind="test").arrays.values():
         assert not array.flags.writeable
@@ -143,13 +154,34 @@ def test_big_endian_and_strided_arrays_come_back_equal(path):
     np.testing.assert_array_equal(unseal(path, kind="test").arrays["table"], [[0, 3], [12, 15]])
 
 
-def test_damage_done_in_place_does_not_reach_who_has_it_open(path):
+def test_damage_done_in_place_does_not_reach_who_has_a_small_file_open(path):
     seal_it(path)
     sealed = unseal(path, kind="test")
     with path.open("r+b") as file:
         file.write(b"\xff" * path.stat().st_size)
         file.truncate(10)
     np.testing.assert_array_equal(sealed.arrays["ids"], [3, 5, 8])
+
+
+def test_a_file_that_is_replaced_or_removed_stays_as_it_was_for_who_has_it_open(path, way):
+    seal_it(path)
+    sealed = unseal(path, kind="test")
+    seal_it(path, {**ARRAYS, "ids": np.array([4, 5, 6], np.int64)})
+    path.unlink()
+    np.testing.assert_array_equal(sealed.arrays["ids"], [3, 5, 8])
+
+
+def resident_kilobytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def test_a_large_file_takes_no_memory_until_it_is_looked_at(path):
+    seal_it(path, {"all": np.zeros(8 << 20)})
+    before = resident_kilobytes()
+    sealed = unseal(path, kind="test")
+    assert resident_kilobytes() - before < 8 << 10
+    assert not sealed.arrays["all"][::4096].any()
 
 
 def test_a_seal_that_fails_leaves_the_old_file_and_no_draft(path, monkeypatch):

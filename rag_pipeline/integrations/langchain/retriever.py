@@ -1,4 +1,4 @@
-"""Search as LangChain knows it: a retriever over a pipeline."""
+"""Search as LangChain's retriever knows it."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
+from rag_pipeline.integrations.langchain.filters import as_filter
 from rag_pipeline.pipeline import RagPipeline
 from storage.records import Hit
 
@@ -23,13 +24,19 @@ class RagRetriever(BaseRetriever):
     """How many chunks, at most; `invoke(query, k=3)` says it for one call."""
     collection: str = DEFAULT_COLLECTION
     mode: Mode = "hybrid"
+    filter: Any = None
+    """A filter of LangChain's, or of ours as text: see `filters`."""
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = self.k if k is None else k
+        asked = {"k": self.k, "filter": self.filter, **options}
         result = self.pipeline.search(
-            query, limit=limit, mode=self.mode, collection=self.collection
+            query,
+            limit=asked["k"],
+            mode=self.mode,
+            collection=self.collection,
+            where=as_filter(asked["filter"]),
         )
         return [_document(hit) for hit in result.hits]
 
