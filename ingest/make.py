@@ -304,9 +304,7 @@ class Maker:
         alike = {
             content: draft.stored.document_id
             for content, draft in drafts.items()
-            if draft.stored is not None
-            and (draft.stored.title, draft.stored.likeness)
-            == (draft.title, documents[content].likeness)
+            if draft.stored is not None and _is_as_stored(draft.stored, documents[content])
         }
         spans = self.writer.chunks_of([*alike.values()])
         return [c for c, key in alike.items() if spans[key] == _spans(documents[c])]
@@ -362,7 +360,15 @@ def _confirmed(draft: Draft, document: NewDocument) -> Confirmed:
     return Confirmed(
         document_id=draft.stored.document_id,
         fingerprint=document.fingerprint,
-        outline=document.outline,
-        language=document.language,
         keys=document.keys,
+    )
+
+
+def _is_as_stored(stored: KnownDocument, document: NewDocument) -> bool:
+    """Whether an index would be told the same of both, as long as they are cut alike."""
+    return (stored.title, stored.likeness, stored.outline, stored.language) == (
+        document.title,
+        document.likeness,
+        document.outline,
+        document.language,
     )

@@ -213,11 +213,7 @@ class Generation:
             self.connection.execute(
                 update(DocumentRow)
                 .where(DocumentRow.document_id == document.document_id)
-                .values(
-                    fingerprint=document.fingerprint,
-                    outline=as_json(document.outline),
-                    language=document.language,
-                )
+                .values(fingerprint=document.fingerprint)
             )
         rows = self._key_rows((document.document_id, document.keys) for document in confirmed)
         for row in rows:

@@ -174,8 +174,6 @@ class Confirmed:
 
     document_id: DocumentId
     fingerprint: str
-    outline: Outline
-    language: str | None
     keys: TextKeys
 
 

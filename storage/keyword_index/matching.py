@@ -137,6 +137,7 @@ def _united(segment: Postings, spans: Sequence[slice]) -> Gathered:
 
 def _summed(rows: Rows, counts: Counts, size: int) -> Gathered:
     """Rows that repeat, of a segment of `size`, each once and with the sums of its counts."""
+    of_row: Ids | Rows
     if rows.size < size >> _SPARSE:
         distinct, of_row = np.unique(rows, return_inverse=True)
     else:

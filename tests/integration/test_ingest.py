@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
 from ingest.errors import EmbeddingError, PathError
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import SpaceMismatchError
-from storage.records import Committed, Principal
+from storage.records import LOCAL_OWNER, Committed, Principal
 
 
 def write_jsonl(path: Path, *records: dict) -> Path:
@@ -306,6 +307,31 @@ def test_settings_of_the_chunker_cut_anew_what_is_ingested_next(
             1,
         )
         assert healthy(rag2)
+
+
+def test_a_text_whose_headings_were_not_seen_before_is_indexed_anew(
+    rag: RagPipeline, docs: Path, embedder: WordEmbedder
+) -> None:
+    """The keyword index knows headings: it has to be told, even if every chunk stays as it is."""
+    (docs / "tea.md").write_text("# Tea\n\nGrown in hills.\n\n# Coffee\n\nTea is no coffee.")
+    (docs / "tin.md").write_text("# Tin\n\nTea is kept in tins of tin.")
+    rag.ingest(docs)
+    parts = parts_of(rag)
+    with parts.database.write() as connection:
+        for table in ("documents", "sources", "resources"):
+            connection.execute(text(f"UPDATE {table} SET fingerprint = 'of before'"))
+        connection.execute(text("UPDATE documents SET outline = NULL, language = NULL"))
+    _, keywords = parts.followers(parts.reader.collection("default", principal=LOCAL_OWNER))
+    keywords.rebuild()
+    before = len(embedder.embedded)
+    rag.ingest(docs)
+    assert len(embedder.embedded) == before
+    with parts.database.read() as connection:
+        live = "SELECT outline FROM documents WHERE to_generation IS NULL"
+        assert all(outline for (outline,) in connection.execute(text(live)))
+    replayed = rag.search("coffee tea", mode="keyword").hits
+    keywords.rebuild()
+    assert rag.search("coffee tea", mode="keyword").hits == replayed
 
 
 def test_synthetic_documents_are_found_only_when_asked_for(rag: RagPipeline, docs: Path) -> None:
