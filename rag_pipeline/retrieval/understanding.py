@@ -56,11 +56,15 @@ class Understanding:
 
     def _embedded(self, texts: Sequence[str], request: Request) -> Vectors:
         if not request.hypothesis or self.writer is None:
-            return self.embedder.embed(texts)
+            return np.concatenate([self._alone(text) for text in texts])
         passages = [self.writer.passage_for(text) for text in texts]
-        vectors = self.embedder.embed([*texts, *passages])
-        both = vectors[: len(texts)] + vectors[len(texts) :]
-        return np.stack([_unit(row) for row in both])
+        both = [self._alone(t) + self._alone(p) for t, p in zip(texts, passages, strict=True)]
+        return np.stack([_unit(row) for (row,) in both])
+
+    def _alone(self, text: str) -> Vectors:
+        """Its vector, float32 (1, dimension). With 8-bit weights a text that is embedded beside
+        others may get a slightly different one, and the same question other hits."""
+        return self.embedder.embed([text])
 
 
 def _plain(text: str) -> Query:

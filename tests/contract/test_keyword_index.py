@@ -388,7 +388,7 @@ def test_all_words_of_a_prefix_count_as_one_term(make):
 
 @pytest.mark.parametrize("others", [0, 2_000])
 def test_a_prefix_scores_alike_in_a_few_chunks_and_in_many(make, others):
-    rest = {key: ("", "other") for key in range(100, 100 + others)}
+    rest = dict.fromkeys(range(100, 100 + others), ("", "other"))
     texts = {**plain(["computer computing", "compass", "come", "company compass"]), **rest}
     put(index := make(), texts)
     as_one = {**plain(["comp comp", "comp", "come", "comp comp"]), **rest}
