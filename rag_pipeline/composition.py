@@ -272,7 +272,7 @@ class Composition:
             yield self._ingestion(
                 collection, defaults, observer, fence=fence, source_name=source_name, media=media
             )
-            if self.settings.entities.enabled:
+            if self.settings.entities.after_ingest:
                 self._find_entities(collection, fence)
 
     def _find_entities(self, collection: Collection, fence: int) -> None:

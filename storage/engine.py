@@ -143,9 +143,14 @@ class Database:
         except DBAPIError as error:
             raise self._storage_error(error) from error
 
-    def _storage_error(self, error: DBAPIError) -> StorageError:
+    @property
+    def is_writable(self) -> bool:
+        """Whether it stands on a disk that can be written to from here."""
         path = self.sqlite_path
-        if path and is_read_only(path.resolve().parent):
+        return path is None or not is_read_only(path.resolve().parent)
+
+    def _storage_error(self, error: DBAPIError) -> StorageError:
+        if not self.is_writable:
             for pattern, message in _READ_ONLY_DISK:
                 if re.search(pattern, str(error.orig), re.IGNORECASE):
                     return StorageError(message.format(url=self.shown_url))

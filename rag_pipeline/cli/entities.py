@@ -201,7 +201,7 @@ def update(
 ) -> None:
     """Look through the texts and answers that are new, or that were looked through by other rules.
 
-    Every ingest run does this at its end, unless it is switched off.
+    The other commands do this first, unless another writer is at work; here you can wait for it.
 
     \b
     Example:

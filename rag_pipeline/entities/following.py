@@ -30,6 +30,16 @@ class UpdateReport:
         return asdict(self)
 
 
+def is_behind(writer: EntityWriter, recogniser: EntityRecogniser) -> bool:
+    """Whether there is anything that `recogniser` has not seen in this version."""
+    standing = writer.standing()
+    return (
+        standing is None
+        or (standing.recogniser, standing.generation) != (recogniser.version, writer.committed())
+        or bool(writer.answers_after(standing))
+    )
+
+
 def catch_up(writer: EntityWriter, recogniser: EntityRecogniser) -> UpdateReport:
     """Look through the texts and answers that `recogniser` has not seen in this version.
 

@@ -1,12 +1,17 @@
 """The graph of entities, as far as one principal may know it: what is mentioned, where, and with
-what. Two entities are neighbours where one sentence of a document mentions both."""
+what. Two entities are neighbours where one sentence of a document mentions both.
+
+It is derived, and caught up with by whoever reads it, unless another writer is at work or the disk
+is read-only: then it is read as it stands, and says where that is.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from rag_pipeline.defaults import DEFAULT_COLLECTION
-from rag_pipeline.entities.following import UpdateReport, catch_up
+from rag_pipeline.entities.following import UpdateReport, catch_up, is_behind
 from rag_pipeline.entities.graphml import write_graphml, write_json_lines
 from rag_pipeline.entities.mention import folded, singular
 from rag_pipeline.entities.people import without_honorifics
@@ -22,12 +27,14 @@ from storage.entities import (
     EntityWriter,
     Mention,
 )
-from storage.errors import NotFoundError
+from storage.errors import LeaseBusyError, NotFoundError
 from storage.lease import writer_lease
 from storage.reading import REAL_ONLY, CorpusReader
 from storage.records import Origin, Principal, SourceRef
 
 ExportFormat = Literal["graphml", "jsonl"]
+_NO_FENCE = -1
+"""Under which nothing can be written."""
 _MOST_HOPS = 4
 _SHOWN_DOCUMENTS = 10
 
@@ -191,10 +198,15 @@ class EntityGraph:
                 reports.append(report)
         return reports
 
-    def _view(self, collection: str, origins: frozenset[Origin]) -> EntityReader:
+    def _view(self, name: str, origins: frozenset[Origin]) -> EntityReader:
+        collection = self.reader.collection(name, principal=self.principal)
+        watching = EntityWriter(database=self.database, collection=collection, fence=_NO_FENCE)
+        if self.database.is_writable and is_behind(watching, self.recogniser()):
+            with suppress(LeaseBusyError):
+                self.update(name, wait=False)
         return EntityReader(
             database=self.database,
-            collection=self.reader.collection(collection, principal=self.principal),
+            collection=collection,
             principal=self.principal,
             generation=self.reader.served().generation,
             origins=origins,

@@ -4,9 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class EntitySettings(BaseModel):
-    """Whether texts are looked through for people, organisations, places and terms."""
+    """When texts are looked through for people, organisations, places and terms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = True
-    """Look through what an ingest run brought, at its end; off: only `rag entities update` does."""
+    after_ingest: bool = False
+    """At the end of every ingest run; else by whoever asks for entities first."""

@@ -72,5 +72,5 @@ def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_setting_is_one() -> None:
     (block,) = blocks("toml")
     given = tomllib.loads(block)["entities"]
-    assert Settings(entities=given).entities.enabled is False
-    assert Settings().entities.enabled is True
+    assert Settings(entities=given).entities.after_ingest is True
+    assert Settings().entities.after_ingest is False

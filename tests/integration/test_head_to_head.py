@@ -18,6 +18,7 @@ from ingest.errors import EmbeddingError
 from rag_pipeline.defaults import Mode
 from rag_pipeline.pipeline import RagPipeline
 from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, GenerationRow, SourceRow
+from storage.records import LOCAL_OWNER
 
 INGESTING = Path(__file__).parent.parent / "faults" / "ingesting.py"
 MODES: tuple[Mode, ...] = ("vector", "keyword", "hybrid")

@@ -76,9 +76,7 @@ class ChangingCorpus(RuleBasedStateMachine):
         self.docs.mkdir()
         (self.home / "kb").mkdir()
         shutil.copy(empty_database(), self.home / "kb" / "rag.db")
-        self.rag = word_pipeline(
-            self.home / "kb", embedder=WordEmbedder(), entities={"enabled": False}
-        )
+        self.rag = word_pipeline(self.home / "kb", embedder=WordEmbedder())
         self.rag.ingest(self.docs)
         self.version = 1
         self.stored: dict[str, tuple[str, frozenset[str]]] = {}
