@@ -228,14 +228,14 @@ class Composition:
         given = self.settings.retrieval
         if len(collections) > 1:
             return given
-        fitted = collections[0].retrieval or {}
+        name, fitted = collections[0].name, collections[0].retrieval or {}
         chosen = {name: getattr(given, name) for name in given.model_fields_set}
         try:
             return RetrievalSettings(**{**fitted, **chosen})
         except ValidationError as error:
             raise SettingsError(
-                f"the settings that were fitted to collection {collections[0].name!r} can't be"
-                f" used: {error.errors()[0]['msg']}; fit them again with rag eval tune"
+                f"the settings that were fitted to collection {name!r} can't be used:"
+                f" {error.errors()[0]['msg']}; remove them with: rag eval tune --reset -c {name}"
             ) from error
 
     def answerer(self, name: str, *, principal: Principal) -> "Answerer":

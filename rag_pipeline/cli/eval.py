@@ -9,13 +9,13 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import FAILED, print_json, say, writing
-from rag_pipeline.defaults import Mode
+from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
 
 if TYPE_CHECKING:
     from rag_pipeline.evaluation.comparison import Change, Interval
     from rag_pipeline.evaluation.evaluate import Wanted
     from rag_pipeline.evaluation.report import Report
-    from rag_pipeline.evaluation.tune import Tuning
+    from rag_pipeline.evaluation.tune import Stage, Tuning
 
 _SHOWN_CHANGES = 5
 _SHOWN_QUERIES = 5
@@ -213,8 +213,9 @@ def tune(
 ) -> None:
     """Fit how a collection is searched to the judged queries of DIR, if that helps.
 
-    The gain is that on queries which the settings were not fitted on. What is fitted is stored with
-    the collection only where the gain is sure; your own settings go before it.
+    First the weights of the fusion, then a reranker of what that ranks best. The gain of each is
+    that on queries which it was not fitted on. Only where it is sure is what was fitted stored with
+    the collection; your own settings go before it.
 
     \b
     Example:
@@ -242,14 +243,45 @@ def _print_tuning(tuning: "Tuning", *, as_json: bool) -> None:
     if as_json:
         print_json(tuning.as_json())
         return
-    one = tuning.compared
-    click.echo(
-        f"{tuning.collection}, on held-out queries: ndcg@10 {one.baseline:.4f} to {one.value:.4f},"
+    for line in _tuning_lines(tuning):
+        click.echo(line)
+
+
+def _tuning_lines(tuning: "Tuning") -> Iterator[str]:
+    yield f"{tuning.collection}, ndcg@10 of {tuning.queries} queries, each held out from the fit:"
+    yield f"  fusion:   {_stage(tuning.fusion)}"
+    if tuning.reranker is None:
+        yield f"  reranker: not fitted: {tuning.no_reranker}"
+    else:
+        yield f"  reranker: {_stage(tuning.reranker)}"
+        if tuning.fusion.fitted is not None:
+            yield "  (the reranker starts from the fusion as fitted on all queries)"
+    if tuning.fitted is None:
+        yield "no gain is sure: nothing is stored"
+    else:
+        stored = "stored with the collection" if tuning.is_stored else "not stored"
+        yield f"fitted: {json.dumps(_shortened(tuning.fitted))}; {stored}"
+    if tuning.overruled:
+        yield f"your own settings go before what was fitted: {', '.join(tuning.overruled)}"
+    if tuning.kept is not None:
+        where = "" if tuning.collection == DEFAULT_COLLECTION else f" -c {tuning.collection}"
+        yield (
+            f"what was fitted earlier stays: {', '.join(tuning.kept)};"
+            f" rag eval tune --reset{where} removes it"
+        )
+
+
+def _stage(stage: "Stage") -> str:
+    one = stage.compared
+    return (
+        f"{one.baseline:.4f} to {one.value:.4f},"
         f" gain {one.difference.mean:+.4f} ({_range(one.difference, '+.4f')});"
         f" {one.wins} better, {one.losses} worse, {one.ties} same"
     )
-    if tuning.fitted is None:
-        click.echo("no gain is sure: the settings stay as they are")
-    else:
-        stored = "stored with the collection" if tuning.is_stored else "not stored"
-        click.echo(f"fitted: {json.dumps(tuning.fitted)}; {stored}")
+
+
+def _shortened(value: object) -> object:
+    """With numbers of three digits."""
+    if isinstance(value, Mapping):
+        return {name: _shortened(one) for name, one in value.items()}
+    return float(f"{value:.3g}") if isinstance(value, float) else value

@@ -70,12 +70,10 @@ def reranked(
     view: View, query: Query, ranking: Ranking, reranker: Reranker, *, depth: int
 ) -> Ranking:
     """The best `depth` in a new order; the rest keeps its own below them."""
-    best, rest = ranking.order[:depth], ranking.order[depth:]
-    chunks = view.chunks([found.chunk_id for found in best])
-    best = [found for found in best if found.chunk_id in chunks]
-    if not best:
+    candidates, rest = readable(view, ranking, depth=depth), ranking.order[depth:]
+    if not candidates:
         return ranking
-    again = reranker.rerank(query.text, _candidates(ranking, best, chunks))
+    again = reranker.rerank(query.text, candidates)
     order = [Scored(one.chunk_id, one.score) for one in again]
     below = min(0.0, again[-1].score - rest[0].score - ROUNDING) if rest else 0.0
     order += [Scored(found.chunk_id, found.score + below) for found in rest]
@@ -85,6 +83,13 @@ def reranked(
         order=order,
         reranked={one.chunk_id: one for one in again},
     )
+
+
+def readable(view: View, ranking: Ranking, *, depth: int) -> list[RerankCandidate]:
+    """What a reranker reads: those of the best `depth` whose text may be read, best first."""
+    best = ranking.order[:depth]
+    chunks = view.chunks([found.chunk_id for found in best])
+    return _candidates(ranking, [found for found in best if found.chunk_id in chunks], chunks)
 
 
 def sides(view: View, query: Query, *, mode: Mode, depth: int) -> tuple[list[Scored], list[Scored]]:

@@ -14,10 +14,11 @@ from rag_pipeline.retrieval.ranking import (
     best_of_each,
     gathered,
     ranked,
+    readable,
     reranked,
     sides,
 )
-from rag_pipeline.retrieval.rerank.port import Reranker
+from rag_pipeline.retrieval.rerank.port import RerankCandidate, Reranker
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.retrieval.understanding import Understanding
 from rag_pipeline.retrieval.view import Shelf, View, view_of
@@ -138,6 +139,19 @@ class Retriever:
         asked, view = self.understanding.of(queries, request), self._view(request)
         return [self._gathered(view, query) for query in asked]
 
+    def readable(
+        self,
+        queries: Sequence[str],
+        *,
+        principal: Principal,
+        origins: frozenset[Origin] = REAL_ONLY,
+    ) -> list[list[RerankCandidate]]:
+        """What a reranker reads of each query, best first, all at one generation: to fit one."""
+        request = Request(principal=principal, limit=1, origins=origins)
+        asked, view = self.understanding.of(queries, request), self._view(request)
+        depth = self.settings.rerank_depth
+        return [readable(view, self._ranked(view, query, "hybrid"), depth=depth) for query in asked]
+
     def _gathered(self, view: View, query: Query) -> Gathered:
         vector, keyword = sides(view, query, mode="hybrid", depth=self.settings.depth)
         return gathered(view, query, vector, keyword, self.documents.of)
@@ -152,17 +166,20 @@ class Retriever:
 
     def _ranking(self, view: View, query: Query, request: Request, least: int) -> Ranking:
         """One side as it is; of both, what fusion, feedback and reranking make of them."""
-        ranking = ranked(
+        ranking = self._ranked(view, query, request.mode, least)
+        if request.mode != "hybrid" or self.reranker is None:
+            return ranking
+        return reranked(view, query, ranking, self.reranker, depth=self.settings.rerank_depth)
+
+    def _ranked(self, view: View, query: Query, mode: Mode, least: int = 0) -> Ranking:
+        return ranked(
             view,
             query,
-            mode=request.mode,
+            mode=mode,
             depth=max(least, self.settings.depth),
             settings=self.settings,
             documents_of=self.documents.of,
         )
-        if request.mode != "hybrid" or self.reranker is None:
-            return ranking
-        return reranked(view, query, ranking, self.reranker, depth=self.settings.rerank_depth)
 
     def _shown(self, view: View, query: Query, ranking: Ranking, request: Request) -> SearchResult:
         selection = selected(view, ranking, request)

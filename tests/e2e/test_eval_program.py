@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 from support.cli import Program, assert_one_line_error
-from support.judged import QUERIES, TOPICS, write_judgments, write_topics
+from support.judged import (
+    QUERIES,
+    TOPICS,
+    judge_mirrored,
+    judge_notes,
+    write_judgments,
+    write_mirrored,
+    write_topics,
+)
 
 SYNC = (
     '[[source]]\nname = "docs"\nkind = "files"\npaths = ["docs"]\nprune = true\n'
@@ -155,3 +163,26 @@ def test_tuning_says_what_it_takes_and_can_be_taken_back(judged: Program) -> Non
     assert_one_line_error(judged("eval", "tune", "judged"), "too few")
     assert judged("eval", "tune").status == 2
     assert judged("eval", "tune", "--reset").out == "nothing was fitted\n"
+
+
+def test_tuning_tells_both_stages_and_what_stays_from_earlier(rag: Program) -> None:
+    assert rag("ingest", write_mirrored(rag.home / "docs"), "-c", "words").status == 0
+    mirrored, notes = judge_mirrored(rag.home / "mirrored"), judge_notes(rag.home / "notes")
+    tried = rag("eval", "tune", mirrored, "-c", "words", "--dry-run", "--json").json
+    assert (tried["stored"], tried["kept"], tried["queries"]) == (False, None, 24)
+    assert tried["reranker"]["gain"]["low"] > 0
+    assert set(tried["fitted"]) >= {"linear_reranker"} == set(tried["reranker"]["fitted"])
+    done = rag("eval", "tune", mirrored, "-c", "words").out.splitlines()
+    assert done[0] == "words, ndcg@10 of 24 queries, each held out from the fit:"
+    assert done[1].startswith("  fusion:   0.")
+    assert f"to {tried['reranker']['after']:.4f}, gain +0." in done[2]
+    assert done[-1].startswith("fitted: {")
+    assert done[-1].endswith("; stored with the collection")
+    assert "\n   rerank " in rag("search", "bak", "-c", "words", "--explain").out
+    later = rag("eval", "tune", notes, "-c", "words").out.splitlines()
+    assert later[-2] == "no gain is sure: nothing is stored"
+    assert later[-1] == (
+        f"what was fitted earlier stays: {', '.join(tried['fitted'])};"
+        " rag eval tune --reset -c words removes it"
+    )
+    assert rag("eval", "tune", "--reset", "-c", "words").out == "what was fitted is forgotten\n"

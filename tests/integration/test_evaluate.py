@@ -1,12 +1,20 @@
 """Evaluations and fitted settings, over real databases and indexes."""
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.embedding import WordEmbedder
-from support.judged import QUERIES, TOPICS, write_judgments, write_topics
+from support.judged import (
+    QUERIES,
+    TOPICS,
+    judge_mirrored,
+    judge_notes,
+    named_topics,
+    write_judgments,
+    write_mirrored,
+    write_topics,
+)
 from support.pipelines import parts_of, word_pipeline
 
 from rag_pipeline.evaluation.evaluate import Searching, Wanted, evaluated_at
@@ -72,12 +80,6 @@ def noisy(tmp_path: Path, database_url: str) -> Iterator[RagPipeline]:
         yield opened
 
 
-def named_topics(count: int) -> dict[str, str]:
-    rng = random.Random(3)
-    words = [f"{a}{b}{c}" for a in "bdfg" for b in "aeiou" for c in "klmnr"]
-    return {f"t{n}": " ".join(rng.sample(words, 8)) for n in range(count)}
-
-
 def test_settings_are_fitted_and_stored_only_where_they_help_for_sure(
     noisy: RagPipeline, docs: Path, tmp_path: Path
 ) -> None:
@@ -88,7 +90,7 @@ def test_settings_are_fitted_and_stored_only_where_they_help_for_sure(
     tried = noisy.tune(judged, dry_run=True)
     assert tried.fitted is not None
     assert (tried.is_stored, stored(noisy)) == (False, None)
-    assert tried.compared.difference.low > 0
+    assert tried.fusion.compared.difference.low > 0
     before = noisy.evaluate(judged).evaluation.mean("ndcg@10")
     done = noisy.tune(judged)
     assert (done.is_stored, stored(noisy)) == (True, tried.fitted)
@@ -110,3 +112,93 @@ def test_where_nothing_can_be_gained_nothing_is_stored(
     few = write_judgments(tmp_path / "few", {"t1": topics["t1"]})
     with pytest.raises(TuningError, match="too few"):
         rag.tune(few)
+
+
+def test_a_reranker_is_fitted_where_reading_tells_what_the_fusion_cant_and_search_goes_by_it(
+    rag: RagPipeline, docs: Path, tmp_path: Path
+) -> None:
+    rag.ingest(write_mirrored(docs))
+    judged = judge_mirrored(tmp_path / "judged")
+    before = rag.evaluate(judged).evaluation.mean("ndcg@10")
+    tuning = rag.tune(judged)
+    assert tuning.reranker is not None
+    assert tuning.reranker.compared.baseline == pytest.approx(before)
+    assert tuning.reranker.compared.difference.low > 0.2
+    assert tuning.fusion.fitted is None
+    assert stored(rag) == tuning.fitted == tuning.reranker.fitted
+    assert rag.evaluate(judged).evaluation.mean("ndcg@10") > before + 0.2
+    result = rag.search(read_judgments(judged).texts["t00"], explain=True, limit=2)
+    best, other = (result.explanations[hit.chunk.chunk_id].stages[-1] for hit in result.hits)
+    assert (best.name, other.name) == ("rerank", "rerank")
+    by_order = [{part.signal: part.amount for part in stage.parts} for stage in (best, other)]
+    assert by_order[0]["pairs"] > 0
+    assert "pairs" not in by_order[1]
+    assert rag.tune(judged).as_json() == tuning.as_json()
+    assert rag.reset_tuning() is True
+    assert rag.evaluate(judged).evaluation.mean("ndcg@10") == before
+
+
+def test_what_was_fitted_earlier_stays_where_a_later_tuning_gains_nothing(
+    rag: RagPipeline, docs: Path, tmp_path: Path
+) -> None:
+    rag.ingest(write_mirrored(docs))
+    done = rag.tune(judge_mirrored(tmp_path / "judged"))
+    assert (done.is_stored, done.kept) == (True, None)
+    later = rag.tune(judge_notes(tmp_path / "notes"))
+    assert (later.fitted, later.is_stored) == (None, False)
+    assert later.kept == stored(rag) == done.fitted
+    assert later.as_json()["kept"] == done.fitted
+    tried = rag.tune(tmp_path / "judged", dry_run=True)
+    assert (tried.is_stored, tried.kept) == (False, done.fitted)
+
+
+@pytest.mark.parametrize(
+    ("retrieval", "reason"),
+    [
+        ({"rerank_depth": 0}, "rerank_depth is 0"),
+        ({"cross_encoder": "/nowhere"}, "by a cross-encoder"),
+        ({"linear_reranker": {"fusion": 1.0}}, "have linear_reranker"),
+    ],
+)
+def test_no_reranker_is_fitted_that_would_never_be_asked(
+    tmp_path: Path, docs: Path, database_url: str, retrieval: dict[str, object], reason: str
+) -> None:
+    with word_pipeline(tmp_path / "kb", database=database_url, retrieval=retrieval) as rag:
+        rag.ingest(write_mirrored(docs))
+        tuning = rag.tune(judge_mirrored(tmp_path / "judged"))
+        assert tuning.reranker is None
+        assert reason in str(tuning.no_reranker)
+        assert stored(rag) is None
+
+
+def test_queries_without_anything_relevant_fit_no_reranker_and_say_so(
+    rag: RagPipeline, docs: Path, tmp_path: Path
+) -> None:
+    rag.ingest(write_mirrored(docs))
+    absent = {f"gone{n}": f"key{n}x" for n in range(20)}
+    tuning = rag.tune(write_judgments(tmp_path / "judged", absent))
+    assert (tuning.fitted, tuning.reranker) == (None, None)
+    assert "judge more" in str(tuning.no_reranker)
+
+
+def test_settings_of_the_user_go_before_what_was_fitted_and_the_report_says_so(
+    tmp_path: Path, docs: Path, database_url: str
+) -> None:
+    topics = named_topics(60)
+    queries = {name: " ".join(text.split()[:2]) for name, text in topics.items()}
+    judged = write_judgments(tmp_path / "judged", queries)
+    own = {"vector_weight": 1.0, "feedback": None}
+    with word_pipeline(
+        tmp_path / "kb",
+        database=database_url,
+        embedder=WordEmbedder(dimension=2),
+        retrieval=own,
+    ) as rag:
+        rag.ingest(write_topics(docs, topics))
+        before = rag.evaluate(judged).evaluation.mean("ndcg@10")
+        tuning = rag.tune(judged)
+        assert tuning.fusion.fitted is not None
+        assert tuning.overruled[:2] == ("vector_weight", "feedback")
+        assert tuning.reranker is not None
+        # What the fusion would be is not what it will be, and the reranker reads what it will be.
+        assert tuning.reranker.compared.baseline == pytest.approx(before)

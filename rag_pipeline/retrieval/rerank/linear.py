@@ -34,10 +34,14 @@ class LinearModel:
         for name, value in coefficients.items():
             if name not in FEATURES:
                 raise RerankerError(
-                    f"there is no feature {name!r} to rerank by: use {', '.join(FEATURES)}"
+                    f"there is no feature {name!r} to rerank by: use {', '.join(FEATURES)};"
+                    " rag eval tune --reset removes what was fitted"
                 )
             if not isfinite(value):
-                raise RerankerError(f"the coefficient of {name!r} is {value}: fit it anew")
+                raise RerankerError(
+                    f"the coefficient of {name!r} is {value};"
+                    " rag eval tune --reset removes what was fitted"
+                )
         return cls(coefficients=dict(coefficients))
 
     @classmethod
