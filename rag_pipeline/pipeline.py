@@ -282,7 +282,7 @@ class RagPipeline:
         as_of: "AsOf | None" = None,
         operators: bool = False,
         diversity: float = 0.0,
-        copies: bool = False,
+        collapse: bool = False,
         expand: int = 0,
         explain: bool = False,
         earlier: Sequence[str] = (),
@@ -294,7 +294,7 @@ class RagPipeline:
         `where` is a filter, as text (`"year >= 2020 and tag in ('a', 'b')"`), as JSON or parsed.
         `as_of` is a generation or a time: the corpus as it was then. With `operators`, quotes,
         `*`, `+` and `-` in the query are operators. `diversity`, up to 1, prefers hits that say
-        different things; `copies` gives near-duplicates of better hits as well; `expand` gives
+        different things; `collapse` leaves out near copies of better hits; `expand` gives
         each hit so many characters of what stands around it; `explain` fills `explanations`.
 
         `earlier` are the questions before this one: the generator rewrites it to stand by itself;
@@ -315,7 +315,7 @@ class RagPipeline:
             as_of=as_of,
             operators=operators,
             diversity=diversity,
-            copies=copies,
+            collapse=collapse,
             expand=expand,
             explain=explain,
             earlier=earlier,

@@ -59,7 +59,7 @@ _SHOWN_CHARACTERS = 200
     show_default=True,
     help="0: the best results, however alike; up to 1: different ones.",
 )
-@click.option("--copies", is_flag=True, help="Give near-duplicates of better results as well.")
+@click.option("--collapse", is_flag=True, help="Leave out near copies of better results.")
 @click.option(
     "--expand",
     type=int,
@@ -178,7 +178,7 @@ def _lines(result: "SearchResult", hit: "Hit") -> Iterator[str]:
     else:
         yield f"   {' '.join(hit.context.text.split())}"
     if hit.copies:
-        yield f"   (and {len(hit.copies)} with nearly the same text; --copies shows them)"
+        yield f"   (and {len(hit.copies)} with nearly the same text)"
     if hit.chunk.chunk_id in result.explanations:
         yield from explanation_lines(hit, result.explanations[hit.chunk.chunk_id])
 

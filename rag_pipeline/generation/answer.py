@@ -105,7 +105,10 @@ class Answerer:
         """
         watch = _Stopwatch()
         result = self.retriever.search(
-            asked.question, limit=self.settings.passages, principal=asked.principal
+            asked.question,
+            limit=self.settings.passages,
+            principal=asked.principal,
+            collapse=True,
         )
         embed = _remembering(self.embed)
         near = self._near(asked.question, result, embed)

@@ -84,7 +84,7 @@ def _read(view: View, order: Sequence[Scored], wanted: int, request: Request) ->
         looked_at = upto
         readable = [found for found in order[:looked_at] if found.chunk_id in chunks]
         selection = Selection(found=readable, chunks=chunks)
-        if not request.copies:
+        if request.collapse:
             selection = _without_copies(view, selection)
         if len(selection.found) >= wanted or looked_at == len(order):
             return selection

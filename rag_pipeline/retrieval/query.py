@@ -54,8 +54,8 @@ class Request:
     """Whether quotes, `*`, `+` and `-` in the query are operators, rather than text."""
     diversity: float = 0.0
     """0: the best hits, however alike. 1: hits as different as can be."""
-    copies: bool = False
-    """Whether hits with nearly the text of a better one are given as well."""
+    collapse: bool = False
+    """Whether hits with nearly the text of a better one are left out."""
     expand: int = 0
     """How many characters around (and with) each hit are wanted; 0: none."""
     explain: bool = False

@@ -67,7 +67,7 @@ class Retriever:
         as_of: AsOf | None = None,
         operators: bool = False,
         diversity: float = 0.0,
-        copies: bool = False,
+        collapse: bool = False,
         expand: int = 0,
         explain: bool = False,
         earlier: Sequence[str] = (),
@@ -89,7 +89,7 @@ class Retriever:
             as_of=as_of,
             operators=operators,
             diversity=diversity,
-            copies=copies,
+            collapse=collapse,
             expand=expand,
             explain=explain,
             earlier=tuple(earlier),
@@ -121,7 +121,6 @@ class Retriever:
             origins=origins,
             where=where,
             as_of=as_of,
-            copies=True,
         )
         check_request(request)
         asked, view = self.understanding.of(queries, request), self._view(request)

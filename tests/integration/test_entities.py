@@ -138,6 +138,7 @@ def test_another_version_of_the_rules_looks_through_everything_anew(
 ) -> None:
     write(docs, ada=ADA, grace=GRACE)
     rag.ingest(docs)
+    rag.entities.update()
     parts_of(rag).recogniser = OnlyLondon(version="london-1")
     (report,) = rag.entities.update()
     assert (report.documents, report.mentions) == (2, 1)
@@ -151,6 +152,7 @@ def test_what_was_broken_off_goes_on_where_it_was(
     monkeypatch.setattr("storage.entities._TEXTS_A_STEP", 1)
     write(docs, a=ADA, b=CHARLES, c=GRACE)
     rag.ingest(docs)
+    rag.entities.update()
     before = content(rag)
     parts_of(rag).recogniser = Breaking(version="rules-9", after=2)
     with pytest.raises(BrokenOffError):

@@ -250,9 +250,9 @@ LONG = (
 def test_copies_of_a_better_hit_are_left_out_and_named(rag: RagPipeline) -> None:
     texts = [LONG, LONG.replace("keepers", "keeprs"), LONG.replace("1886", "1887")]
     rag.ingest_records([{"_id": str(n), "text": text} for n, text in enumerate(texts)], source="a")
-    every = rag.search("tower reef lamp", copies=True)
+    every = rag.search("tower reef lamp")
     assert len(every.hits) == 3
-    found = rag.search("tower reef lamp")
+    found = rag.search("tower reef lamp", collapse=True)
     assert len(found.hits) == 2
     shown = {hit.chunk.chunk_id for hit in found.hits}
     left_out = {copy for hit in found.hits for copy in hit.copies}
@@ -267,7 +267,7 @@ def test_what_copies_free_is_filled_up(rag: RagPipeline) -> None:
     rag.ingest_records(
         [{"_id": str(n), "text": text} for n, text in enumerate([*same, *other])], source="a"
     )
-    assert len(rag.search("tower reef lamp keepers", limit=5).hits) == 5
+    assert len(rag.search("tower reef lamp keepers", limit=5, collapse=True).hits) == 5
 
 
 def test_diversity_brings_other_texts_forward(filled: RagPipeline) -> None:
@@ -331,7 +331,7 @@ def test_what_may_not_be_read_is_in_no_part_of_a_result(
     with word_pipeline(tmp_path / "kb", database=database_url, principal=eve) as rag:
         for options in (
             {},
-            {"copies": True},
+            {"collapse": True},
             {"explain": True},
             {"diversity": 0.5},
             {"expand": 900},

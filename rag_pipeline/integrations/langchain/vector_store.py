@@ -254,7 +254,6 @@ class RagVectorStore(VectorStore):
             mode=self.mode if vector is None else "vector",
             collection=self.collection,
             where=where,
-            copies=True,
             vector=vector,
         )
 
