@@ -94,7 +94,7 @@ class Made:
 
 
 def _few() -> deque[Mapping[str, Vectors]]:
-    return deque(maxlen=4)
+    return deque(maxlen=8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +271,8 @@ class Maker:
             missing = [key for key in text_of if key not in found]
             embedded = self.embedder.embed([text_of[key] for key in missing])
             made = dict(zip(missing, embedded, strict=True))
-            self._recent.append(made)
+            if made:
+                self._recent.append(made)
         return {**found, **made}, len(missing)
 
     def _document(

@@ -9,10 +9,14 @@ from sqlalchemy import text
 from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
+from ingest.audience import Readership
 from ingest.errors import EmbeddingError, PathError
+from ingest.make import Draft
+from ingest.pipeline import Observer
+from ingest.read import SourceDefaults
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import SpaceMismatchError
-from storage.records import LOCAL_OWNER, Committed, Principal
+from storage.records import LOCAL_OWNER, Committed, Outline, Principal
 
 
 def write_jsonl(path: Path, *records: dict) -> Path:
@@ -332,6 +336,25 @@ def test_a_text_whose_headings_were_not_seen_before_is_indexed_anew(
     replayed = rag.search("coffee tea", mode="keyword").hits
     keywords.rebuild()
     assert rag.search("coffee tea", mode="keyword").hits == replayed
+
+
+def test_a_text_that_is_under_way_is_embedded_once_however_often_it_comes(
+    rag: RagPipeline, embedder: WordEmbedder
+) -> None:
+    """Two threads make texts: what one has embedded is not in the database yet for the other."""
+    about = {"defaults": SourceDefaults(), "observer": Observer()}
+    draft = Draft(
+        content_sha256="c" * 64,
+        text="A text that comes again and again.",
+        title="",
+        outline=Outline(),
+        language="en",
+    )
+    with parts_of(rag).ingestion("default", **about) as ingestion:
+        maker = ingestion.placer.maker
+        for _ in range(20):
+            maker.ahead({draft.content_sha256: draft}, Readership(writer=maker.writer))
+    assert embedder.embedded == [draft.text]
 
 
 def test_synthetic_documents_are_found_only_when_asked_for(rag: RagPipeline, docs: Path) -> None:
