@@ -197,6 +197,26 @@ def test_the_quickstart_runs_and_what_it_says_of_the_outcome_is_so(workplace: Pa
 
 
 @pytest.mark.models
+def test_what_the_page_on_search_shows_works(workplace: Path) -> None:
+    page = ROOT / "docs/howto/search.md"
+    assert (workplace / "examples").exists()
+    printed_by("ingest", "examples/documents")
+    printed = outputs(page)
+    assert len(printed) > 7
+    assert [words for words, text in printed.items() if not text.strip()] == []
+    narrowed = [text for words, text in printed.items() if "like '%.md'" in words]
+    assert "cape-hatteras.md" in narrowed[0]
+    assert "boston-light.txt" not in narrowed[0]
+    (explained,) = [text for words, text in printed.items() if "--explain" in words]
+    assert "keyword" in explained
+    (found,) = [text for words, text in printed.items() if '"Boston Light" +harbor' in words]
+    assert "boston-light" in found
+    (program,) = blocks(page, "python")
+    (workplace / "program.py").write_text(program, "utf-8")
+    runpy.run_path("program.py")
+
+
+@pytest.mark.models
 @pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
 def test_every_python_program_runs(
     workplace: Path, page: Path, capsys: pytest.CaptureFixture[str]
