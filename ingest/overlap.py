@@ -75,13 +75,20 @@ class _Lane(Generic[A]):
         return False
 
 
+def _dont() -> None:
+    """Nothing can be hurried."""
+
+
 @contextmanager
-def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[B]]:
+def overlapped(
+    items: Iterable[A], step: Callable[[A], B], *, hurry: Callable[[], None] = _dont
+) -> Iterator[Iterator[B]]:
     """`step` of each of `items`, in order; making the items and the steps have a thread each.
 
     What either raises is raised to whoever takes the results, after those before it. The threads
     have ended when the context has; what they are at then is finished first, so that nothing is
-    broken off half-way.
+    broken off half-way. While the context waits for them it calls `hurry` now and then: what hangs
+    may be given up, for nobody takes it any more.
     """
     stop = Event()
     made: _Lane[A] = _Lane(stop, Queue(1))
@@ -99,4 +106,7 @@ def overlapped(items: Iterable[A], step: Callable[[A], B]) -> Iterator[Iterator[
         stop.set()
         # Ctrl-C may come before all of them were started.
         for thread in (thread for thread in threads if thread.ident is not None):
-            thread.join()
+            thread.join(_LOOK_UP_S)
+            while thread.is_alive():
+                hurry()
+                thread.join(_LOOK_UP_S)

@@ -127,7 +127,8 @@ class Ingestion:
             prepared.append(self.placer.prepare(batch.found, list(prepared)))
             return _Ready(prepared[-1], batch.read)
 
-        with overlapped(reading.batches(feed), prepare) as ready:
+        batches = reading.batches(feed)
+        with overlapped(batches, prepare, hurry=self.documents.interrupt) as ready:
             for batch in ready:
                 self._store(batch, report)
                 report.seconds = time.monotonic() - started

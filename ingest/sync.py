@@ -26,7 +26,7 @@ from ingest.feeds.declaration import (
     from_environment,
 )
 from ingest.feeds.errors import FeedError
-from ingest.feeds.fetching import Fetcher, Limits
+from ingest.feeds.fetching import Fetcher, PageLimits
 from ingest.feeds.files import MatchingFiles, SeveralFeeds
 from ingest.feeds.remote import RemoteFeed
 from ingest.feeds.sql import Columns, SqlFeed
@@ -195,7 +195,7 @@ def opened_feed(source: AnySource, folder: Path) -> Iterator[Feed]:
         case SqlSource():
             yield _sql(source)
         case WebSource():
-            limits = Limits(timeout_s=source.timeout_s, max_bytes=source.max_bytes)
+            limits = PageLimits(timeout_s=source.timeout_s, max_bytes=source.max_bytes)
             with Fetcher.open(source.rules, limits, allow_private=source.allow_private) as fetcher:
                 yield WebFeed(fetcher=fetcher, urls=source.urls, sitemap=source.sitemap)
 

@@ -33,7 +33,7 @@ class _UnreachableError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class PageLimits:
     """What one page may take."""
 
     timeout_s: float
@@ -54,7 +54,7 @@ class Fetcher:
     """Fetches pages of one source; what robots.txt says of a host is asked once."""
 
     rules: tuple[Rule, ...]
-    limits: Limits
+    limits: PageLimits
     client: httpx.Client
     _robots: dict[str, Protego | RefusedError] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Fetcher:
     def open(
         cls,
         rules: tuple[Rule, ...],
-        limits: Limits,
+        limits: PageLimits,
         *,
         allow_private: bool,
         resolve: Resolve = resolve,

@@ -85,6 +85,15 @@ class ParserProcess:
         with self._turn:
             self._end()
 
+    def interrupt(self) -> None:
+        """Kill the child without waiting for a turn: whoever waits for its answer gets a Refusal.
+
+        Where that would be asked for once more, call this again.
+        """
+        child = self._child
+        if child is not None:
+            child.kill()
+
     @property
     def confinement(self) -> tuple[str, ...]:
         """What is in force for the child, in words; starts it."""
@@ -203,9 +212,13 @@ class _Child:
         self._is_broken = False
         return parts
 
-    def end(self) -> None:
-        """Kill it: it has nothing to save."""
+    def kill(self) -> None:
+        """It has nothing to save."""
         self._process.kill()
+
+    def end(self) -> None:
+        """Kill it and close all that leads to it."""
+        self.kill()
         self._process.wait()
         for pipe in (self._requests, self._answers):
             # What was not sent yet has nobody to go to.

@@ -16,6 +16,9 @@ class DocumentReader(Protocol):
         What can't be read, for whatever reason, is a Refusal in its place.
         """
 
+    def interrupt(self) -> None:
+        """Give up soon what another thread is reading now; what comes of it is not wanted."""
+
 
 class InProcessReader:
     """Reads in this process: for JSONL lines, which only the standard library decodes."""
@@ -26,3 +29,6 @@ class InProcessReader:
     def parts(self, raw: RawDocument) -> list[Part]:
         """See `DocumentReader`."""
         return registry.parts(raw, self._limits)
+
+    def interrupt(self) -> None:
+        """See `DocumentReader`: one line takes no time."""

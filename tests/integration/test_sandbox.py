@@ -171,6 +171,13 @@ def test_threads_still_work(unhurried: ParserProcess) -> None:
     assert attempt(unhurried, "threads") == "done: xxxxxxxx"
 
 
+def looks(path: Path) -> tuple[int, ...]:
+    """All that is known of a file but when it was read last."""
+    now = path.stat()
+    about = (now.st_mode, now.st_uid, now.st_gid, now.st_nlink, now.st_ino)
+    return (*about, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
 @pytest.mark.parametrize(
     "attack",
     [
@@ -179,10 +186,10 @@ def test_threads_still_work(unhurried: ParserProcess) -> None:
     ],
 )
 def test_no_file_is_changed(unhurried: ParserProcess, secret: Path, attack: str) -> None:
-    before = secret.stat()
+    before = looks(secret)
     assert attempt(unhurried, f"{attack} {secret}").startswith("PermissionError")
+    assert looks(secret) == before
     assert secret.read_text() == "a secret"
-    assert secret.stat() == before
     assert [path.name for path in secret.parent.iterdir()] == [secret.name]
 
 
@@ -296,6 +303,20 @@ def test_an_interrupted_document_does_not_answer_for_the_next() -> None:
         with pytest.raises(KeyboardInterrupt):
             process.parts(document("sleep"))
         timer.join()
+        assert attempt(process, "text") == "done: fine"
+
+
+def test_a_document_that_hangs_is_given_up_when_another_thread_says_so() -> None:
+    patient = UNHURRIED.model_copy(update={"timeout_s": 300})
+    with ParserProcess(patient, parse=ATTACKS) as process:
+        assert attempt(process, "text") == "done: fine"
+        said: list[str] = []
+        thread = threading.Thread(target=lambda: said.append(refusal_of(process, "sleep")))
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
+            process.interrupt()
+        assert len(said) == 1
         assert attempt(process, "text") == "done: fine"
 
 

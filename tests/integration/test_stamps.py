@@ -37,6 +37,9 @@ class CountingReader:
         self.asked.append(raw.external_id)
         return self.reader.parts(raw)
 
+    def interrupt(self) -> None:
+        self.reader.interrupt()
+
 
 class Opened(list[str]):
     """The names of the files that were opened."""

@@ -12,12 +12,12 @@ from ingest.errors import RefusedError
 from ingest.feed import Item, ReadThrough, Resource, Unmodified
 from ingest.feeds.allowlist import Rule, canonical, is_allowed
 from ingest.feeds.errors import FeedError
-from ingest.feeds.fetching import USER_AGENT, Fetcher, Limits
+from ingest.feeds.fetching import USER_AGENT, Fetcher, PageLimits
 from ingest.feeds.pinned import is_public
 from ingest.feeds.web import WebFeed
 from ingest.records import RawDocument, Refusal
 
-LIMITS = Limits(timeout_s=5, max_bytes=100_000)
+LIMITS = PageLimits(timeout_s=5, max_bytes=100_000)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def feed(
     allow: tuple[str, ...],
     sitemap: str | None = None,
     private: bool = True,
-    limits: Limits = LIMITS,
+    limits: PageLimits = LIMITS,
     **options: object,
 ) -> Iterator[WebFeed]:
     rules = tuple(map(Rule.parse, allow))

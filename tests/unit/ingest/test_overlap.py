@@ -134,6 +134,27 @@ def test_an_error_of_whoever_takes_the_results_stops_both_steps_and_is_passed_on
         raise error
 
 
+def test_what_hangs_is_hurried_when_nobody_takes_it_any_more() -> None:
+    hurried = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        assert hurried.wait(60)
+        yield 2
+
+    with pytest.raises(KeyboardInterrupt), overlapped(items(), doubled, hurry=hurried.set) as ready:  # noqa: PT012
+        next(ready)
+        raise KeyboardInterrupt
+    assert hurried.is_set()
+
+
+def test_what_ends_by_itself_is_not_hurried() -> None:
+    hurried = threading.Event()
+    with overlapped(range(5), doubled, hurry=hurried.set) as ready:
+        assert len(list(ready)) == 5
+    assert not hurried.is_set()
+
+
 def test_a_generator_around_it_that_is_closed_closes_it() -> None:
     def results() -> Iterator[int]:
         with overlapped(range(1000), doubled) as ready:
