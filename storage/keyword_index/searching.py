@@ -1,7 +1,8 @@
 """One search in one state of the index: what is sought, where it stands, which chunks are best."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -21,6 +22,8 @@ MOST_MISSPELT = 8
 """So many words of a query at most are replaced by what they are like."""
 MOST_SPELLINGS = 3
 """So many terms at most stand for one that is misspelt."""
+_A_LOOK_UP = 16
+"""Postings that are scored in a row in the time that one is looked up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,21 +37,28 @@ class _Located:
     """How many live rows match."""
 
 
+_Query = str | Sequence[KeywordClause]
+_THREADS = 16
+"""About as many searches are under way at once, at most."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Searcher:
     """Answers queries from one state."""
 
     state: State[Postings]
     statistics: Statistics
+    _latest: deque[tuple[_Query, Sequence[_Located]]] = field(
+        default_factory=lambda: deque(maxlen=_THREADS), repr=False
+    )
+    """Queries that were located a moment ago: a hybrid search asks for each twice."""
 
     @classmethod
     def of(cls, state: State[Postings]) -> Self:
         """The searcher of a state."""
         return cls(state, statistics_of(state.parts))
 
-    def search(
-        self, query: str | Sequence[KeywordClause], limit: int, allowed: Ids | None
-    ) -> list[Scored]:
+    def search(self, query: _Query, limit: int, allowed: Ids | None) -> list[Scored]:
         """The best `limit` chunks of those that are allowed, highest score first."""
         asked = self._located(query)
         if limit < 1 or all(one.sought.occurrence == "must_not" for one in asked):
@@ -59,9 +69,7 @@ class Searcher:
         ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in found)])
         return best(ids, np.concatenate([np.empty(0), *(scores for _, scores in found)]), limit)
 
-    def explain(
-        self, query: str | Sequence[KeywordClause], ids: Ids
-    ) -> dict[ChunkId, list[TermMatch]]:
+    def explain(self, query: _Query, ids: Ids) -> dict[ChunkId, list[TermMatch]]:
         """What each term adds to the score of each of `ids` that is held, the most first."""
         asked = [one for one in self._located(query) if one.sought.occurrence != "must_not"]
         explained: dict[ChunkId, list[TermMatch]] = {}
@@ -88,13 +96,20 @@ class Searcher:
         """Every row of a part that may be among the best, with its score."""
         part = self.state.parts[number]
         here = [(one.sought, one.found[number]) for one in asked]
-        mask = _narrowed(part.rows_allowed(allowed), part, here)
         terms = [
             Weighed(one.found[number], self._factor(one))
             for one in asked
             if one.sought.occurrence != "must_not"
         ]
         scorer = self._scorer(part)
+        postings = sum(term.found.rows.size for term in terms)
+        if allowed is not None and allowed.size * len(terms) * _A_LOOK_UP <= postings:
+            rows, _ = part.rows_of(allowed)
+            mask = _narrowed(None, part, here)
+            rows = rows if mask is None else rows[mask[rows]]
+            scores = scorer.exact(terms, rows)
+            return part.segment.ids[rows[scores > 0]], scores[scores > 0]
+        mask = _narrowed(part.rows_allowed(allowed), part, here)
         rows = contenders(scorer, terms, limit, mask)
         return part.segment.ids[rows], scorer.exact(terms, rows)
 
@@ -118,8 +133,16 @@ class Searcher:
     def _scorer(self, part: Part[Postings]) -> Scorer:
         return Scorer(part.segment.lengths, self.statistics.average_lengths)
 
-    def _located(self, query: str | Sequence[KeywordClause]) -> list[_Located]:
+    def _located(self, query: _Query) -> Sequence[_Located]:
         """What the query looks for and there is, in the order in which scores are summed."""
+        for other, located in tuple(self._latest):
+            if other is query or other == query:
+                return located
+        located = self._newly_located(query)
+        self._latest.append((query, located))
+        return located
+
+    def _newly_located(self, query: _Query) -> list[_Located]:
         everything = _distinct(interpreted(query, self.statistics.languages))
         located = [self._where(one) for one in everything]
         misspelt = [one for one in located if _may_be_misspelt(one)][:MOST_MISSPELT]
