@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from storage.records import ChunkId, Ids, Scored
+from storage.records import Ids, Scored
 
 Scores = npt.NDArray[np.float64]
 
@@ -18,10 +18,7 @@ def best(ids: Ids, scores: Scores, limit: int) -> list[Scored]:
     near = contenders(scores, limit)
     rounded, keys = np.round(scores[near], DECIMALS), ids[near]
     order = np.lexsort((keys, -rounded))[: max(limit, 0)]
-    return [
-        Scored(ChunkId(key), score)
-        for key, score in zip(keys[order].tolist(), rounded[order].tolist(), strict=True)
-    ]
+    return [*map(Scored._make, zip(keys[order].tolist(), rounded[order].tolist(), strict=True))]
 
 
 def contenders(scores: Scores, limit: int) -> Ids:

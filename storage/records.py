@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NewType
+from typing import Any, Literal, NamedTuple, NewType
 
 import numpy as np
 import numpy.typing as npt
@@ -349,9 +349,11 @@ class StoredText:
     outline: Outline = NO_OUTLINE
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A chunk and how well it fits one query, in the measure of the index that found it."""
+class Scored(NamedTuple):
+    """A chunk and how well it fits one query, in the measure of the index that found it.
+
+    A search makes many hundreds of them, which is why it is a tuple.
+    """
 
     chunk_id: ChunkId
     score: float
