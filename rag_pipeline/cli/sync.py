@@ -122,12 +122,15 @@ def _release(home: Path | None, database: str | None, *, wait: bool, as_json: bo
 
 
 def _held(parts: "Composition") -> str | None:
-    served = parts.reader.served().generation
+    from storage.gate import held_at
+
+    # Not what is served now: another writer may commit between two looks.
+    held = held_at(parts.database)
     committed = parts.reader.committed().generation
-    if served == committed:
+    if held is None or held == committed:
         return None
     return (
-        f"generation {committed} is held back, and {served} is served: a sync that passes the"
+        f"generation {committed} is held back, and {held} is served: a sync that passes the"
         " gate serves it, or `rag sync --release`"
     )
 
