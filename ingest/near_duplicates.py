@@ -51,10 +51,6 @@ _Hashes = npt.NDArray[np.uint64]
 # kana, Thai, Lao, Myanmar, Khmer. Korean has spaces.)
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff"
 _UNSPACED += "\U00020000-\U0003ffff"
-_SPACED_TOKEN_OR_CHARACTER = re.compile(rf"[^\W{_UNSPACED}]+|(?=\w)[{_UNSPACED}]")
-_ASCII_GAPS = str.maketrans(
-    {chr(code): " " for code in range(128) if not re.match(r"\w", chr(code))}
-)
 _UNSPACED_CHARACTER = re.compile(rf"(?!\d)[{_UNSPACED}]")
 
 # Odd constants (the first ones of SplitMix64 and MurmurHash3): they make the sum depend on order.
@@ -183,10 +179,26 @@ class _Difference:
     facts: int
 
 
+class _Spaced(dict[int, str]):
+    """What each character becomes, so that tokens stand between blanks; filled as they come."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if not re.match(r"\w", character):
+            spaced = " "
+        elif re.match(f"[{_UNSPACED}]", character):
+            spaced = f" {character} "
+        else:
+            spaced = character
+        self[code] = spaced
+        return spaced
+
+
+_SPACED = _Spaced()
+
+
 def _tokens(text: str) -> list[str]:
-    if text.isascii():  # The same tokens, five times as fast.
-        return text.translate(_ASCII_GAPS).split()
-    return _SPACED_TOKEN_OR_CHARACTER.findall(text)
+    return text.translate(_SPACED).split()
 
 
 def _shingle_hashes(tokens: Sequence[str]) -> _Hashes:
