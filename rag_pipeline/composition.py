@@ -22,7 +22,7 @@ from storage.collection import check_space, claim_space, open_collection
 from storage.engine import Database
 from storage.errors import NotFoundError
 from storage.history import History
-from storage.lease import writer_lease
+from storage.lease import NO_FENCE, writer_lease
 from storage.reading import CorpusReader
 from storage.records import LOCAL_OWNER, Collection, CollectionId, Principal, RunId
 
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from storage.vector_index.faiss_index import FaissIndex
 
 ECHO = "echo"
-_NO_FENCE = -1
-"""Under which nothing can be committed."""
 
 
 def unchecked_database(settings: Settings) -> Database:
@@ -292,7 +290,7 @@ class Composition:
         except NotFoundError:
             collection = Collection(collection_id=CollectionId(0), name=name, space=None)
         check_space(collection, self.embedder.space)
-        yield self._ingestion(collection, defaults, observer, fence=_NO_FENCE)
+        yield self._ingestion(collection, defaults, observer, fence=NO_FENCE)
 
     def _ingestion(
         self,

@@ -20,6 +20,8 @@ from storage.engine import Database
 from storage.errors import LeaseBusyError, StorageError
 from storage.models.corpus import CorpusStateRow
 
+NO_FENCE = -1
+"""The fence of who only reads: under it nothing can be committed."""
 _ADVISORY_KEY = 7_220_115
 _WAIT_FOR_LOCK = text("SELECT pg_advisory_lock(:key) IS NOT NULL")
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")

@@ -28,13 +28,11 @@ from storage.entities import (
     Mention,
 )
 from storage.errors import LeaseBusyError, NotFoundError
-from storage.lease import writer_lease
+from storage.lease import NO_FENCE, writer_lease
 from storage.reading import REAL_ONLY, CorpusReader
 from storage.records import Origin, Principal, SourceRef
 
 ExportFormat = Literal["graphml", "jsonl"]
-_NO_FENCE = -1
-"""Under which nothing can be written."""
 _MOST_HOPS = 4
 _SHOWN_DOCUMENTS = 10
 
@@ -200,7 +198,7 @@ class EntityGraph:
 
     def _view(self, name: str, origins: frozenset[Origin]) -> EntityReader:
         collection = self.reader.collection(name, principal=self.principal)
-        watching = EntityWriter(database=self.database, collection=collection, fence=_NO_FENCE)
+        watching = EntityWriter(database=self.database, collection=collection, fence=NO_FENCE)
         if self.database.is_writable and is_behind(watching, self.recogniser()):
             with suppress(LeaseBusyError):
                 self.update(name, wait=False)
