@@ -103,8 +103,9 @@ class Ingestion:
 
     def _on_record(self, work: Callable[[IngestReport, float], None]) -> IngestReport:
         started = time.monotonic()
-        report = IngestReport(run_id=self.writer.run_id, generation=self.writer.start_run())
+        report = IngestReport(run_id=self.writer.run_id, generation=self.writer.generation())
         try:
+            self.writer.start_run()
             work(report, started)
         except (IngestError, StorageError, KeyboardInterrupt) as error:
             report.seconds = time.monotonic() - started

@@ -63,8 +63,8 @@ class CorpusWriter:
     source_name: str | None = None
     """The declared source that the run synchronises."""
 
-    def start_run(self) -> int:
-        """Put the run on record, without an end until it has one; the generation it starts at."""
+    def start_run(self) -> None:
+        """Put the run on record, without an end until it has one."""
         with self.database.write() as connection:
             connection.execute(
                 insert(RunRow).values(
@@ -74,7 +74,6 @@ class CorpusWriter:
                     started_at=now(),
                 )
             )
-            return connection.execute(select(CorpusStateRow.generation)).scalar_one()
 
     def generation(self) -> int:
         """The last one that was committed."""

@@ -29,6 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
 from storage.mounts import is_frozen, is_read_only
+from storage.signals import HeldBack
 
 SQLITE_BUSY_TIMEOUT_S = 60
 _SWITCH_PAUSE_S = 0.02
@@ -108,13 +109,20 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one unchanging state of the database."""
         options: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with self._transaction(options) as connection:
+        with (
+            HeldBack() as signals,
+            self._transaction(options) as connection,
+            signals.let_through(),
+        ):
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that is durable when this returns, and without a trace if it raises."""
-        with self._transaction({"takes_write_lock": True}) as connection:
+        """A transaction that is durable when this returns, and without a trace if it raises.
+
+        Signals wait until it has ended: be short.
+        """
+        with HeldBack(), self._transaction({"takes_write_lock": True}) as connection:
             yield connection
 
     @contextmanager

@@ -2,21 +2,27 @@
 
 import json
 import os
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import cursor
 from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
 from ingest.audience import Readership
 from ingest.errors import EmbeddingError, PathError
 from ingest.make import Draft
-from ingest.pipeline import Observer
+from ingest.pipeline import Ingestion, Observer
 from ingest.read import SourceDefaults
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import SpaceMismatchError
 from storage.records import LOCAL_OWNER, Committed, Outline, Principal
+from storage.runs import Runs
 
 
 def write_jsonl(path: Path, *records: dict) -> Path:
@@ -427,11 +433,45 @@ def test_labels_decide_who_finds_what_and_can_change(
 
 
 def test_a_run_is_on_record_whole(rag: RagPipeline, docs: Path) -> None:
-    from sqlalchemy import text
-
     (docs / "a.txt").write_text("Text.")
     report = rag.ingest(docs)
     with parts_of(rag).database.read() as connection:
         row = connection.execute(text("SELECT run_id, ended_at FROM ingest_runs")).one()
     assert row.run_id == report.run_id
     assert row.ended_at is not None
+
+
+@pytest.mark.parametrize("share", [number / 8 for number in range(8)])
+def test_a_signal_at_any_step_of_a_commit_leaves_the_end_on_record_and_no_lock(
+    rag: RagPipeline, docs: Path, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, signalled_at = 0, -1
+
+    def step(frame: FrameType, _event: str, _argument: object) -> Any:
+        nonlocal steps
+        # Where a statement's result is taken from the driver: what is broken off there stays open.
+        steps += frame.f_code.co_filename == cursor.__file__
+        if steps == signalled_at:
+            signal.raise_signal(signal.SIGINT)
+        return step
+
+    def commit_traced(*arguments: Any) -> None:
+        sys.settrace(step)
+        try:
+            commit(*arguments)
+        finally:
+            sys.settrace(None)
+
+    commit = Ingestion._commit
+    monkeypatch.setattr(Ingestion, "_commit", commit_traced)
+    (docs / "a.txt").write_text("The first text.")
+    rag.ingest(docs)
+    (docs / "a.txt").write_text("The second text.")
+    signalled_at, steps = int(share * steps) + 1, 0
+    with pytest.raises(KeyboardInterrupt):
+        rag.ingest(docs)
+    record, _ = Runs(parts_of(rag).database).latest()
+    assert (record.status, record.report["error"]) == ("failed", "it was interrupted")
+    monkeypatch.undo()
+    assert counts(rag.ingest(docs)) in ({"changed": 1}, {"unchanged": 1})
+    assert healthy(rag)
