@@ -7,13 +7,13 @@ A derived index may vanish at any moment: `storage.following` brings it back fro
 from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
+from storage.ranking import Listing, Scores
 from storage.records import (
     ChunkId,
     Entries,
     Ids,
     KeywordClause,
     Position,
-    Scored,
     TermMatch,
     Vectors,
 )
@@ -53,7 +53,7 @@ class DerivedIndex(Protocol):
 class VectorIndex(DerivedIndex, Protocol):
     """Nearest neighbours by inner product: the cosine, for vectors of unit length."""
 
-    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> Listing:
         """The best `limit` chunks for one query of shape (dimension,), highest score first.
 
         `allowed` (ascending) narrows the search before it starts: it never costs results.
@@ -68,11 +68,15 @@ class KeywordIndex(DerivedIndex, Protocol):
 
     def search(
         self, query: str | Sequence[KeywordClause], *, limit: int, allowed: Ids | None = None
-    ) -> list[Scored]:
+    ) -> Listing:
         """The best `limit` chunks that share a word with `query`; any text is a safe query.
 
         `allowed` (ascending) narrows the search before it starts: it never costs results.
         """
+
+    def scores(self, query: str | Sequence[KeywordClause], ids: Ids) -> Scores:
+        """What a search gives each of `ids` (ascending), float64 (ids.size,); 0 for one that
+        shares no word with `query`, or is not held."""
 
     def explain(
         self, query: str | Sequence[KeywordClause], ids: Ids

@@ -3,7 +3,7 @@
 A hit's score is that of its last stage, and the parts of a stage add up to its score.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from rag_pipeline.retrieval.fusion import RRF_K, Fused
 from rag_pipeline.retrieval.query import Query
-from rag_pipeline.retrieval.ranking import Ranking, places
+from rag_pipeline.retrieval.ranking import Ranking, cosines_of, places
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.retrieval.view import View
-from storage.records import ChunkId, Hit, Scored, TermMatch
+from storage.ranking import Scores
+from storage.records import ChunkId, Hit, Ids, TermMatch
 
 StageName = Literal["vector", "keyword", "fusion", "rerank"]
 
@@ -65,14 +66,17 @@ def explained(
     """The explanation of each of `hits`, by its chunk."""
     ids = [hit.chunk.chunk_id for hit in hits]
     keys = np.array(sorted(ids), np.int64)
-    before = _by_chunk(ranking.before or ranking.order)
+    order = ranking.before or ranking.order
+    before = _by_chunk(order.ids, order.scores)
     cosines: Mapping[ChunkId, float] = {}
     keyword: Mapping[ChunkId, float] = {}
     terms: Mapping[ChunkId, Sequence[TermMatch]] = {}
     if ranking.mode != "keyword":
-        cosines = _by_chunk(view.cosines_of(keys, query.vector))
+        cosines = _by_chunk(
+            keys, cosines_of(view.vectors_of(keys), np.arange(keys.size), query.vector)
+        )
     if ranking.mode != "vector":
-        keyword = dict.fromkeys(ids, 0.0) | _by_chunk(view.keyword_scores_of(keys, query.keywords))
+        keyword = _by_chunk(keys, view.keyword_scores_of(keys, query.keywords))
         terms = view.matches_of(ids, query.keywords)
     return {
         key: Explanation(
@@ -136,7 +140,7 @@ def _rerank_stage(ranking: Ranking, key: ChunkId, before: float) -> Stage:
         again = ranking.reranked[key]
         parts = {name: amount for name, amount in again.contributions.items() if amount}
         return _sum_of("rerank", again.score, parts)
-    after = _by_chunk(ranking.order)[key]
+    after = places(ranking.order)[key][1]
     return _sum_of("rerank", after, {"fusion": before, "not reranked": after - before})
 
 
@@ -148,5 +152,5 @@ def _sum_of(name: StageName, score: float, parts: Mapping[str, float]) -> Stage:
     )
 
 
-def _by_chunk(found: Iterable[Scored]) -> dict[ChunkId, float]:
-    return {scored.chunk_id: scored.score for scored in found}
+def _by_chunk(ids: Ids, scores: Scores) -> dict[ChunkId, float]:
+    return dict(zip(ids.tolist(), scores.tolist(), strict=True))

@@ -1,13 +1,13 @@
 """Merges what vector search and keyword search found into one ranking. Pure functions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
 import numpy as np
 
-from storage.ranking import Scores, best
-from storage.records import ChunkId, DocumentId, Ids, Scored
+from storage.ranking import Listing, Scores, best
+from storage.records import ChunkId, Ids, Scored
 
 RRF_K = 60
 _FLAT = 1e-6
@@ -45,12 +45,12 @@ class Fused:
         """The sum of the parts, float64 (n,)."""
         return np.asarray(np.sum([*self.parts.values()], axis=0), np.float64)
 
-    def ranked(self) -> list[Scored]:
+    def ranked(self) -> Listing:
         """Best first, scores rounded; ties go to the lower key."""
         return best(self.ids, self.score, self.ids.size)
 
 
-def fuse_by_rank(rankings: Sequence[Sequence[Scored]], *, k: int = RRF_K) -> list[Scored]:
+def fuse_by_rank(rankings: Sequence[Sequence[Scored]], *, k: int = RRF_K) -> Listing:
     """Reciprocal rank fusion: the sum of 1 / (k + rank) over the rankings that have a chunk
     (Cormack, Clarke and Büttcher, SIGIR 2009). Best first; ties go to the lower key.
     """
@@ -61,27 +61,7 @@ def fuse_by_rank(rankings: Sequence[Sequence[Scored]], *, k: int = RRF_K) -> lis
     # fsum is exact: the order of the rankings can't break a tie.
     scores = {chunk_id: fsum(summands) for chunk_id, summands in parts.items()}
     best_first = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    return [Scored(chunk_id, score) for chunk_id, score in best_first]
-
-
-def gather(
-    vector: Iterable[Scored],
-    keyword: Iterable[Scored],
-    documents: Mapping[ChunkId, DocumentId],
-) -> Candidates:
-    """The candidates of two sides. What a side does not list scores 0 there; a chunk that
-    `documents` does not name is a text of its own.
-    """
-    cosines = {found.chunk_id: found.score for found in vector}
-    matches = {found.chunk_id: found.score for found in keyword}
-    ids = sorted(cosines.keys() | matches.keys())
-    return Candidates(
-        ids=np.array(ids, np.int64),
-        # Keys of documents are positive.
-        documents=np.array([documents.get(key, -key) for key in ids], np.int64),
-        vector=np.array([cosines.get(key, 0.0) for key in ids], np.float64),
-        keyword=np.array([matches.get(key, 0.0) for key in ids], np.float64),
-    )
+    return Listing.of([Scored(chunk_id, score) for chunk_id, score in best_first])
 
 
 def fuse(candidates: Candidates, *, vector_weight: float) -> Fused:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from rag_pipeline.retrieval.query import Request
-from rag_pipeline.retrieval.ranking import Ranking
+from rag_pipeline.retrieval.ranking import NOWHERE, Ranking, places
 from rag_pipeline.retrieval.selection import around, by_marginal_relevance, originals
 from rag_pipeline.retrieval.view import View
+from storage.ranking import Listing
 from storage.records import ChunkId, Hit, Passage, Scored, StoredChunk
 
 MOST_COMPARED = 200
@@ -38,12 +41,11 @@ def selected(view: View, ranking: Ranking, request: Request) -> Selection:
 
 def hits(selection: Selection, ranking: Ranking) -> list[Hit]:
     """Ranks count from one, in the order in which the hits are shown."""
-    vector = {found.chunk_id: (rank, found.score) for rank, found in _numbered(ranking.vector)}
-    keyword = {found.chunk_id: (rank, found.score) for rank, found in _numbered(ranking.keyword)}
+    vector, keyword = places(ranking.vector), places(ranking.keyword)
     shown: list[Hit] = []
-    for rank, found in _numbered(selection.found):
-        vector_rank, vector_score = vector.get(found.chunk_id, (None, None))
-        keyword_rank, keyword_score = keyword.get(found.chunk_id, (None, None))
+    for rank, found in enumerate(selection.found, start=1):
+        vector_rank, vector_score = vector.get(found.chunk_id, NOWHERE)
+        keyword_rank, keyword_score = keyword.get(found.chunk_id, NOWHERE)
         hit = Hit(
             chunk=selection.chunks[found.chunk_id],
             score=found.score,
@@ -74,13 +76,13 @@ def _context(chunk: StoredChunk, text: str, budget: int) -> Passage:
     return Passage(start, end, text[start:end])
 
 
-def _read(view: View, order: Sequence[Scored], wanted: int, request: Request) -> Selection:
+def _read(view: View, order: Listing, wanted: int, request: Request) -> Selection:
     """The first `wanted` of `order` that can be read and are no copies, if there are so many."""
     chunks: dict[ChunkId, StoredChunk] = {}
     looked_at = 0
     while True:
         upto = min(max(wanted, 2 * looked_at), len(order))
-        chunks |= view.chunks([found.chunk_id for found in order[looked_at:upto]])
+        chunks |= view.chunks(order.ids[looked_at:upto].tolist())
         looked_at = upto
         readable = [found for found in order[:looked_at] if found.chunk_id in chunks]
         selection = Selection(found=readable, chunks=chunks)
@@ -96,7 +98,7 @@ def _without_copies(view: View, selection: Selection) -> Selection:
         return selection
     texts = [selection.chunks[key].text for key in keys]
     copies: dict[ChunkId, tuple[ChunkId, ...]] = {}
-    for place, original in enumerate(originals(texts, view.vectors_of(keys))):
+    for place, original in enumerate(originals(texts, view.vectors_of(np.array(keys, np.int64)))):
         if place != original:
             copies[keys[original]] = (*copies.get(keys[original], ()), keys[place])
     left_out = {copy for some in copies.values() for copy in some}
@@ -108,12 +110,8 @@ def _varied(view: View, selection: Selection, request: Request) -> Selection:
     among = selection.found[:MOST_DIVERSE]
     places = by_marginal_relevance(
         [found.score for found in among],
-        view.vectors_of([found.chunk_id for found in among]),
+        view.vectors_of(np.array([found.chunk_id for found in among], np.int64)),
         limit=request.limit,
         diversity=request.diversity,
     )
     return replace(selection, found=[among[place] for place in places])
-
-
-def _numbered(found: Sequence[Scored]) -> list[tuple[int, Scored]]:
-    return list(enumerate(found, start=1))

@@ -1,22 +1,23 @@
 """From two searches to one ranking: both sides, what either lacks, fusion, feedback, reranking."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rag_pipeline.defaults import Mode
 from rag_pipeline.retrieval.feedback import reinforced
-from rag_pipeline.retrieval.fusion import Candidates, Fused, fuse, fuse_by_rank, gather
+from rag_pipeline.retrieval.fusion import Candidates, Fused, fuse, fuse_by_rank
 from rag_pipeline.retrieval.query import Query
 from rag_pipeline.retrieval.rerank.port import RerankCandidate, Reranked, Reranker
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.retrieval.view import View
-from storage.ranking import ROUNDING
-from storage.records import ChunkId, DocumentId, Ids, Scored, StoredChunk, Vectors
+from storage.ranking import DECIMALS, NOTHING, ROUNDING, Listing, Scores
+from storage.records import ChunkId, Ids, Scored, StoredChunk, Vectors
+from storage.vector_index.scoring import inner_products
 
-DocumentsOf = Callable[[Sequence[ChunkId]], Mapping[ChunkId, DocumentId]]
-"""Which text each chunk is part of."""
+DocumentsOf = Callable[[Ids], Ids]
+"""Which text each chunk is part of; below 0 where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,11 +36,11 @@ class Ranking:
     """The chunks that were found, best first, and how each came to its place."""
 
     mode: Mode
-    order: Sequence[Scored]
-    vector: Sequence[Scored]
+    order: Listing
+    vector: Listing
     """What the vector side listed, best first."""
-    keyword: Sequence[Scored]
-    before: Sequence[Scored] = ()
+    keyword: Listing
+    before: Listing = NOTHING
     """The order that was reranked; empty where none was."""
     fused: Fused | None = None
     """None where one side was asked, or ranks were fused."""
@@ -74,9 +75,11 @@ def reranked(
     if not candidates:
         return ranking
     again = reranker.rerank(query.text, candidates)
-    order = [Scored(one.chunk_id, one.score) for one in again]
+    first = Listing.of([Scored(one.chunk_id, one.score) for one in again])
     below = min(0.0, again[-1].score - rest[0].score - ROUNDING) if rest else 0.0
-    order += [Scored(found.chunk_id, found.score + below) for found in rest]
+    order = Listing(
+        np.concatenate([first.ids, rest.ids]), np.concatenate([first.scores, rest.scores + below])
+    )
     return replace(
         ranking,
         before=ranking.order,
@@ -88,36 +91,56 @@ def reranked(
 def readable(view: View, ranking: Ranking, *, depth: int) -> list[RerankCandidate]:
     """What a reranker reads: those of the best `depth` whose text may be read, best first."""
     best = ranking.order[:depth]
-    chunks = view.chunks([found.chunk_id for found in best])
+    chunks = view.chunks(best.ids.tolist())
     return _candidates(ranking, [found for found in best if found.chunk_id in chunks], chunks)
 
 
-def sides(view: View, query: Query, *, mode: Mode, depth: int) -> tuple[list[Scored], list[Scored]]:
+def sides(view: View, query: Query, *, mode: Mode, depth: int) -> tuple[Listing, Listing]:
     """What the vector side and the keyword side list; nothing for one that is not asked."""
-    vector = view.nearest(query.vector, limit=depth) if mode != "keyword" else []
-    keyword = view.matching(query.keywords, limit=depth) if mode != "vector" else []
+    vector = view.nearest(query.vector, limit=depth) if mode != "keyword" else NOTHING
+    keyword = view.matching(query.keywords, limit=depth) if mode != "vector" else NOTHING
     return vector, keyword
 
 
 def best_of_each(ranking: Ranking, documents_of: DocumentsOf) -> Ranking:
     """The best chunk of each document alone, in the order of the ranking."""
-    documents = documents_of([found.chunk_id for found in ranking.order])
-    first: dict[DocumentId, Scored] = {}
-    for found in ranking.order:
-        if found.chunk_id in documents:
-            first.setdefault(documents[found.chunk_id], found)
-    return replace(ranking, order=[*first.values()])
+    order = ranking.order
+    documents = documents_of(order.ids)
+    _, first = np.unique(documents, return_index=True)
+    places = np.sort(first[documents[first] > 0])
+    return replace(ranking, order=Listing(order.ids[places], order.scores[places]))
 
 
 def gathered(
-    view: View, query: Query, vector: Sequence[Scored], keyword: Sequence[Scored], of: DocumentsOf
+    view: View, query: Query, vector: Listing, keyword: Listing, of: DocumentsOf
 ) -> Gathered:
     """The exact scores of both sides for all that either has listed, looked up where it has not."""
-    more_vector = view.cosines_of(_only_in(keyword, vector), query.vector)
-    more_keyword = view.keyword_scores_of(_only_in(vector, keyword), query.keywords)
-    every = sorted({found.chunk_id for found in (*vector, *keyword)})
-    candidates = gather([*vector, *more_vector], [*keyword, *more_keyword], of(every))
-    return Gathered(candidates=candidates, vectors=view.vectors_of(every), query=query.vector)
+    ids = np.union1d(vector.ids, keyword.ids)
+    vectors = view.vectors_of(ids)
+    candidates = Candidates(
+        ids=ids,
+        documents=of(ids),
+        vector=_completed(ids, vector, lambda missing: cosines_of(vectors, missing, query.vector)),
+        keyword=_completed(
+            ids, keyword, lambda missing: view.keyword_scores_of(ids[missing], query.keywords)
+        ),
+    )
+    return Gathered(candidates=candidates, vectors=vectors, query=query.vector)
+
+
+def _completed(ids: Ids, listed: Listing, scores_of: Callable[[Ids], Scores]) -> Scores:
+    """The scores of `ids`: those that are listed, and for the rows that are not `scores_of`."""
+    scores, is_listed = np.empty(ids.size), np.zeros(ids.size, np.bool_)
+    rows = ids.searchsorted(listed.ids)
+    scores[rows], is_listed[rows] = listed.scores, True
+    missing = np.flatnonzero(~is_listed)
+    scores[missing] = scores_of(missing)
+    return scores
+
+
+def cosines_of(vectors: Vectors, rows: Ids, query: Vectors) -> Scores:
+    """Of `vectors[rows]`, as the vector side scores them."""
+    return np.round(inner_products(vectors, rows, query), DECIMALS)
 
 
 def _fused(found: Gathered, settings: RetrievalSettings) -> Fused:
@@ -136,23 +159,20 @@ def _candidates(
         RerankCandidate(
             chunk=chunks[found.chunk_id],
             score=found.score,
-            vector_rank=vector.get(found.chunk_id, _NOWHERE)[0],
-            vector_score=vector.get(found.chunk_id, _NOWHERE)[1],
-            keyword_rank=keyword.get(found.chunk_id, _NOWHERE)[0],
-            keyword_score=keyword.get(found.chunk_id, _NOWHERE)[1],
+            vector_rank=vector.get(found.chunk_id, NOWHERE)[0],
+            vector_score=vector.get(found.chunk_id, NOWHERE)[1],
+            keyword_rank=keyword.get(found.chunk_id, NOWHERE)[0],
+            keyword_score=keyword.get(found.chunk_id, NOWHERE)[1],
         )
         for found in best
     ]
 
 
-_NOWHERE: tuple[None, None] = (None, None)
+NOWHERE: tuple[None, None] = (None, None)
+"""The place of what a side does not list."""
 
 
-def places(found: Sequence[Scored]) -> dict[ChunkId, tuple[int, float]]:
+def places(found: Listing) -> dict[ChunkId, tuple[int, float]]:
     """Rank, from one, and score of each chunk of one side."""
-    return {scored.chunk_id: (rank, scored.score) for rank, scored in enumerate(found, start=1)}
-
-
-def _only_in(some: Iterable[Scored], others: Iterable[Scored]) -> Ids:
-    keys = {found.chunk_id for found in some} - {found.chunk_id for found in others}
-    return np.array(sorted(keys), np.int64)
+    ranked = enumerate(found.scores.tolist(), start=1)
+    return dict(zip(found.ids.tolist(), ranked, strict=True))

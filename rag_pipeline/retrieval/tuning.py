@@ -166,8 +166,7 @@ def ndcg(query: JudgedQuery, settings: RetrievalSettings) -> float:
     fused = fuse(query.candidates, vector_weight=settings.vector_weight)
     if settings.feedback is not None:
         fused = reinforced(fused, query.candidates, query.vectors, query.query, settings.feedback)
-    keys = [found.chunk_id for found in fused.ranked()]
-    rows = np.searchsorted(query.candidates.ids, keys)
+    rows = np.searchsorted(query.candidates.ids, fused.ranked().ids)
     return _ndcg(query.grades[rows], query.candidates.documents[rows], query.judged)
 
 

@@ -13,6 +13,7 @@ from rag_pipeline.retrieval.query import AsOf, KeywordQuery, Request
 from storage.filters import Filter
 from storage.following import Follower
 from storage.ports import KeywordIndex, VectorIndex
+from storage.ranking import NOTHING, Listing, Scores, best
 from storage.reading import CorpusReader
 from storage.records import (
     ChunkId,
@@ -23,7 +24,6 @@ from storage.records import (
     Origin,
     Position,
     Principal,
-    Scored,
     StoredChunk,
     StoredText,
     TermMatch,
@@ -77,33 +77,26 @@ class View:
             documents, principal=self.principal, generation=self.generation
         )
 
-    def nearest(self, vector: Vectors, *, limit: int) -> list[Scored]:
+    def nearest(self, vector: Vectors, *, limit: int) -> Listing:
         """The best `limit` chunks by cosine, best first."""
         return self._best(
             limit, lambda part: part.vectors.search(vector, limit=limit, allowed=part.allowed)
         )
 
-    def matching(self, query: KeywordQuery, *, limit: int) -> list[Scored]:
+    def matching(self, query: KeywordQuery, *, limit: int) -> Listing:
         """The best `limit` chunks by the words that they share with `query`, best first."""
         return self._best(
             limit, lambda part: part.keywords.search(query, limit=limit, allowed=part.allowed)
         )
 
-    def cosines_of(self, ids: Ids, vector: Vectors) -> list[Scored]:
-        """The exact scores of `ids` (ascending) on the vector side."""
-        return self._best(
-            ids.size, lambda part: part.vectors.search(vector, limit=ids.size, allowed=ids)
-        )
+    def keyword_scores_of(self, ids: Ids, query: KeywordQuery) -> Scores:
+        """The exact scores of `ids` (ascending) on the keyword side; 0 where no word is shared."""
+        scores = [part.keywords.scores(query, ids) for part in self.parts]
+        # Each chunk is in one part, and scores 0 in the others.
+        return np.sum(scores, axis=0, dtype=np.float64) if len(scores) > 1 else scores[0]
 
-    def keyword_scores_of(self, ids: Ids, query: KeywordQuery) -> list[Scored]:
-        """The exact scores of those of `ids` (ascending) that share a word with `query`."""
-        return self._best(
-            ids.size, lambda part: part.keywords.search(query, limit=ids.size, allowed=ids)
-        )
-
-    def vectors_of(self, ids: Sequence[ChunkId]) -> Vectors:
-        """The vectors of `ids`, (len(ids), dimension), in their order."""
-        keys = np.array(ids, np.int64)
+    def vectors_of(self, keys: Ids) -> Vectors:
+        """The vectors of `keys`, (keys.size, dimension), in their order."""
         if len(self.parts) == 1:
             return self.parts[0].vectors.vectors(keys)
         rows: dict[int, Vectors] = {}
@@ -139,18 +132,14 @@ class View:
             self, parts=tuple(_narrowed(part, demanded, forbidden) for part in self.parts)
         )
 
-    def _best(self, limit: int, found_in: Callable[[Part], list[Scored]]) -> list[Scored]:
+    def _best(self, limit: int, found_in: Callable[[Part], Listing]) -> Listing:
         if limit < 1:
-            return []
+            return NOTHING
         if len(self.parts) == 1:
             return found_in(self.parts[0])
-        found = [scored for part in self.parts for scored in found_in(part)]
-        return sorted(found, key=lambda scored: (-scored.score, scored.chunk_id))[:limit]
-
-
-def keys_of(found: Iterable[Scored]) -> Ids:
-    """Their keys, ascending."""
-    return np.array(sorted(scored.chunk_id for scored in found), np.int64)
+        found = [found_in(part) for part in self.parts]
+        ids = np.concatenate([one.ids for one in found])
+        return best(ids, np.concatenate([one.scores for one in found]), limit)
 
 
 def _narrowed(
@@ -158,10 +147,11 @@ def _narrowed(
 ) -> Part:
     allowed = part.keywords.keys() if part.allowed is None else part.allowed
     if demanded:
-        allowed = keys_of(part.keywords.search(demanded, limit=allowed.size, allowed=allowed))
+        having = part.keywords.search(demanded, limit=allowed.size, allowed=allowed)
+        allowed = np.sort(having.ids)
     if forbidden:
-        having = keys_of(part.keywords.search(forbidden, limit=allowed.size, allowed=allowed))
-        allowed = np.setdiff1d(allowed, having, assume_unique=True)
+        having = part.keywords.search(forbidden, limit=allowed.size, allowed=allowed)
+        allowed = np.setdiff1d(allowed, having.ids, assume_unique=True)
     return replace(part, allowed=allowed)
 
 

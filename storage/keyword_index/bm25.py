@@ -16,7 +16,8 @@ from storage.keyword_index.analysis import ANALYSIS
 from storage.keyword_index.postings import Postings, from_arrays, merge
 from storage.keyword_index.reading import read
 from storage.keyword_index.searching import Searcher
-from storage.records import ChunkId, Entries, Ids, KeywordClause, Position, Scored, TermMatch
+from storage.ranking import Listing, Scores
+from storage.records import ChunkId, Entries, Ids, KeywordClause, Position, TermMatch
 from storage.sealed import Array, Meta
 from storage.segments import Part, SegmentStore
 
@@ -80,9 +81,13 @@ class Bm25Index:
 
     def search(
         self, query: str | Sequence[KeywordClause], *, limit: int, allowed: Ids | None = None
-    ) -> list[Scored]:
+    ) -> Listing:
         """The best `limit` chunks that have what `query` asks for, highest score first."""
         return self._present().search(query, limit, allowed)
+
+    def scores(self, query: str | Sequence[KeywordClause], ids: Ids) -> Scores:
+        """What a search gives each of `ids` (ascending); 0 for one that has nothing of `query`."""
+        return self._present().scores(query, ids)
 
     def explain(
         self, query: str | Sequence[KeywordClause], ids: Ids

@@ -14,8 +14,8 @@ from storage.keyword_index.ranking import contenders
 from storage.keyword_index.scoring import Doubles, Scorer, Weighed, idf, meeting
 from storage.keyword_index.spelling import near_terms
 from storage.keyword_index.statistics import Statistics, statistics_of
-from storage.ranking import best
-from storage.records import ChunkId, Ids, KeywordClause, Scored, TermMatch
+from storage.ranking import DECIMALS, NOTHING, Listing, best
+from storage.records import ChunkId, Ids, KeywordClause, TermMatch
 from storage.segments import Mask, Part, State
 
 MOST_MISSPELT = 8
@@ -58,16 +58,28 @@ class Searcher:
         """The searcher of a state."""
         return cls(state, statistics_of(state.parts))
 
-    def search(self, query: _Query, limit: int, allowed: Ids | None) -> list[Scored]:
+    def search(self, query: _Query, limit: int, allowed: Ids | None) -> Listing:
         """The best `limit` chunks of those that are allowed, highest score first."""
         asked = self._located(query)
         if limit < 1 or all(one.sought.occurrence == "must_not" for one in asked):
-            return []
+            return NOTHING
         found = [
             self._best_of(number, asked, limit, allowed) for number in range(len(self.state.parts))
         ]
         ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in found)])
         return best(ids, np.concatenate([np.empty(0), *(scores for _, scores in found)]), limit)
+
+    def scores(self, query: _Query, ids: Ids) -> Doubles:
+        """What a search gives each of `ids` (ascending): 0 for what it does not find."""
+        asked, scores = self._located(query), np.zeros(ids.size)
+        if all(one.sought.occurrence == "must_not" for one in asked):
+            return scores
+        for number, part in enumerate(self.state.parts):
+            rows, is_held = part.rows_of(ids)
+            found = self._scorer(part).exact(self._weighed(number, asked), rows)
+            mask = _narrowed(None, part, self._here(number, asked))
+            scores[is_held] = found if mask is None else found * mask[rows]
+        return np.round(scores, DECIMALS)
 
     def explain(self, query: _Query, ids: Ids) -> dict[ChunkId, list[TermMatch]]:
         """What each term adds to the score of each of `ids` that is held, the most first."""
@@ -95,12 +107,7 @@ class Searcher:
     ) -> tuple[Ids, Doubles]:
         """Every row of a part that may be among the best, with its score."""
         part = self.state.parts[number]
-        here = [(one.sought, one.found[number]) for one in asked]
-        terms = [
-            Weighed(one.found[number], self._factor(one))
-            for one in asked
-            if one.sought.occurrence != "must_not"
-        ]
+        here, terms = self._here(number, asked), self._weighed(number, asked)
         scorer = self._scorer(part)
         postings = sum(term.found.rows.size for term in terms)
         if allowed is not None and allowed.size * len(terms) * _A_LOOK_UP <= postings:
@@ -112,6 +119,18 @@ class Searcher:
         mask = _narrowed(part.rows_allowed(allowed), part, here)
         rows = contenders(scorer, terms, limit, mask)
         return part.segment.ids[rows], scorer.exact(terms, rows)
+
+    def _here(self, number: int, asked: Sequence[_Located]) -> list[tuple[Sought, Matches]]:
+        """Where in a part what is sought stands."""
+        return [(one.sought, one.found[number]) for one in asked]
+
+    def _weighed(self, number: int, asked: Sequence[_Located]) -> list[Weighed]:
+        """What adds to the score of a row of a part."""
+        return [
+            Weighed(one.found[number], self._factor(one))
+            for one in asked
+            if one.sought.occurrence != "must_not"
+        ]
 
     def _matches(
         self, one: _Located, number: int, rows: Ids

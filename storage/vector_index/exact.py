@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 
 from storage.errors import NotFoundError
-from storage.ranking import best
-from storage.records import BEGINNING, Entries, Ids, Position, Scored, Vectors
+from storage.ranking import Listing, best
+from storage.records import BEGINNING, Entries, Ids, Position, Vectors
 from storage.vector_index.scoring import checked_query, checked_vectors, inner_products
 
 
@@ -63,7 +63,7 @@ class ExactVectorIndex:
             raise NotFoundError(f"the vector index holds no chunk {ids[~is_held][0]}; rebuild it")
         return state.vectors[np.searchsorted(state.ids, ids)]
 
-    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> Listing:
         """The best `limit` chunks by inner product, highest first, equal ones by key."""
         query, state = checked_query(query, self._dimension), self._state
         rows = np.arange(state.ids.size)

@@ -14,8 +14,8 @@ from typing import Self
 import numpy as np
 
 from storage.errors import NotFoundError, SealError
-from storage.ranking import Scores, best
-from storage.records import Entries, Ids, Position, Scored, Vectors
+from storage.ranking import NOTHING, Listing, Scores, best
+from storage.records import Entries, Ids, Position, Vectors
 from storage.sealed import Array, Meta
 from storage.segments import Part, SegmentStore
 from storage.vector_index import cells
@@ -137,11 +137,11 @@ class FaissIndex:
             raise NotFoundError(f"the vector index holds no chunk {ids[is_missing][0]}; rebuild it")
         return found
 
-    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> list[Scored]:
+    def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> Listing:
         """The best `limit` chunks by inner product, highest first, equal ones by key."""
         query = checked_query(query, self._form.dimension)
         if limit < 1:
-            return []
+            return NOTHING
         found = [_nearest(part, query, limit, allowed) for part in self._store.state.parts]
         ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in found)])
         return best(ids, np.concatenate([np.empty(0), *(scores for _, scores in found)]), limit)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rag_pipeline.retrieval.fusion import RRF_K, Candidates, fuse, fuse_by_rank, gather
+from rag_pipeline.retrieval.fusion import RRF_K, Candidates, fuse, fuse_by_rank
 from storage.records import ChunkId, DocumentId, Scored
 
 keys = st.integers(1, 12).map(ChunkId)
@@ -21,10 +21,12 @@ weights = st.floats(0, 1)
 
 
 def gathered(vector, keyword, documents=None) -> Candidates:
-    return gather(
-        [Scored(key, score) for key, score in vector.items()],
-        [Scored(key, score) for key, score in keyword.items()],
-        documents or {},
+    ids = sorted({*vector, *keyword})
+    return Candidates(
+        ids=np.array(ids, np.int64),
+        documents=np.array([(documents or {}).get(key, -key) for key in ids], np.int64),
+        vector=np.array([vector.get(key, 0.0) for key in ids], np.float64),
+        keyword=np.array([keyword.get(key, 0.0) for key in ids], np.float64),
     )
 
 
