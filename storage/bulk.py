@@ -1,11 +1,12 @@
 """Statements over more values than one statement can take."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, bindparam
+from sqlalchemy import ARRAY, Connection, Row, Select, any_, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 T = TypeVar("T")
@@ -29,19 +30,22 @@ def rows_where(
 ) -> Iterator[Row[*tuple[Any, ...]]]:
     """The rows of `statement` whose `column` is among `values`.
 
-    Drivers keep the statements they have prepared, each with room for all its values: so the list
-    is filled up, by repeating its last value, to one of a few lengths.
+    The values go as one, so that a statement is the same for any number of them: it is written
+    once, and prepared once. SQLite takes any index over a list of values: a `statement` must not
+    demand anything else that has one and leaves many rows, such as their collection.
     """
-    narrowed = _narrowed(statement, column)
+    is_sqlite = connection.dialect.name == "sqlite"
+    narrowed = _narrowed(statement, column, is_sqlite=is_sqlite)
     for batch in batches(values):
-        filled = min(1 << (len(batch) - 1).bit_length(), VALUES_A_STATEMENT)
-        filler = [batch[-1]] * (filled - len(batch))
-        yield from connection.execute(narrowed, {_AMONG: [*batch, *filler]})
+        yield from connection.execute(narrowed, {_AMONG: json.dumps(batch) if is_sqlite else batch})
 
 
 @lru_cache(_STATEMENTS)
 def _narrowed(
-    statement: Select[*tuple[Any, ...]], column: InstrumentedAttribute[Any]
+    statement: Select[*tuple[Any, ...]], column: InstrumentedAttribute[Any], *, is_sqlite: bool
 ) -> Select[*tuple[Any, ...]]:
     """The same object for the same statement: SQLAlchemy does less with one it has compiled."""
-    return statement.where(column.in_(bindparam(_AMONG, expanding=True)))
+    if is_sqlite:
+        listed = func.json_each(bindparam(_AMONG)).table_valued("value")
+        return statement.where(column.in_(select(listed.c.value)))
+    return statement.where(column == any_(bindparam(_AMONG, type_=ARRAY(column.type))))

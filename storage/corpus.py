@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, RowMapping, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.bulk import rows_where
@@ -50,6 +50,7 @@ from storage.records import (
 
 EmbeddedSpan: TypeAlias = tuple[int, int, str]
 """Where a chunk begins and ends, and the hash of what was embedded of it."""
+_LIVE_DOCUMENTS = select(DocumentRow.__table__).where(DocumentRow.to_generation.is_(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +97,8 @@ class CorpusWriter:
             SourceRow.collection_id == self.collection.collection_id,
             SourceRow.to_generation.is_(None),
         )
-        with self.database.read() as connection:
-            rows = rows_where(connection, statement, SourceRow.place_sha256, hashes)
-            return {row.place_sha256: _known_source(row._mapping) for row in rows}
+        rows = self._rows(statement, SourceRow.place_sha256, hashes)
+        return {row.place_sha256: _known_source(row._mapping) for row in rows}
 
     def live_sources(self) -> Iterator[KnownSource]:
         """Every live source of the collection, oldest first."""
@@ -121,15 +121,13 @@ class CorpusWriter:
 
     def documents(self, keys: Sequence[DocumentId]) -> dict[DocumentId, KnownDocument]:
         """The live documents among `keys`."""
-        found = self._live_documents(DocumentRow.document_id, keys)
-        return {document.document_id: document for document in found}
+        rows = self._rows(_LIVE_DOCUMENTS, DocumentRow.document_id, keys)
+        return {DocumentId(row.document_id): _known_document(row._mapping) for row in rows}
 
     def documents_of(self, sources: Sequence[SourceId]) -> list[DocumentId]:
         """The documents that `sources` have, each once."""
-        statement = select(SourceRow.document_id)
-        with self.database.read() as connection:
-            rows = rows_where(connection, statement, SourceRow.source_id, sources)
-            return sorted({DocumentId(row.document_id) for row in rows})
+        rows = self._rows(select(SourceRow.document_id), SourceRow.source_id, sources)
+        return sorted({DocumentId(row.document_id) for row in rows})
 
     def titlings_of(
         self, documents: Sequence[DocumentId], *, without: Sequence[SourceId]
@@ -157,12 +155,13 @@ class CorpusWriter:
 
     def cached_vectors(self, embedded: Sequence[str]) -> Mapping[str, Vectors]:
         """Vectors that were computed before, by the hash of what was embedded, in this space."""
-        statement = select(ChunkRow.embedded_sha256, ChunkRow.vector).where(
-            ChunkRow.collection_id == self.collection.collection_id
-        )
-        with self.database.read() as connection:
-            rows = rows_where(connection, statement, ChunkRow.embedded_sha256, embedded)
-            return {row[0]: np.frombuffer(row[1], VECTOR_DTYPE) for row in rows}
+        # Asked for by hash alone: SQLite would look through all chunks of the collection instead.
+        statement = select(ChunkRow.embedded_sha256, ChunkRow.vector, ChunkRow.collection_id)
+        return {
+            row[0]: np.frombuffer(row[1], VECTOR_DTYPE)
+            for row in self._rows(statement, ChunkRow.embedded_sha256, embedded)
+            if row[2] == self.collection.collection_id
+        }
 
     def chunks_of(self, documents: Sequence[DocumentId]) -> dict[DocumentId, list[EmbeddedSpan]]:
         """Start, end and `embedded_sha256` of the live chunks of `documents`, in order."""
@@ -173,9 +172,8 @@ class CorpusWriter:
             ChunkRow.embedded_sha256,
         ).where(ChunkRow.to_generation.is_(None))
         spans: dict[DocumentId, list[EmbeddedSpan]] = {key: [] for key in documents}
-        with self.database.read() as connection:
-            for row in rows_where(connection, statement, ChunkRow.document_id, documents):
-                spans[DocumentId(row.document_id)].append((row[1], row[2], row[3]))
+        for row in self._rows(statement, ChunkRow.document_id, documents):
+            spans[DocumentId(row.document_id)].append((row[1], row[2], row[3]))
         return {key: sorted(found) for key, found in spans.items()}
 
     def documents_near(self, contents: Sequence[str]) -> list[KnownDocument]:
@@ -197,10 +195,9 @@ class CorpusWriter:
             )
         )
         holders: dict[int, list[DocumentId]] = {}
-        with self.database.read() as connection:
-            for row in rows_where(connection, statement, TextKeyRow.key, keys):
-                if row.place <= limit:
-                    holders.setdefault(row.key, []).append(DocumentId(row.document_id))
+        for row in self._rows(statement, TextKeyRow.key, keys):
+            if row.place <= limit:
+                holders.setdefault(row.key, []).append(DocumentId(row.document_id))
         return {key: sorted(found) for key, found in holders.items()}
 
     def read_resources(self, uris: Sequence[str]) -> dict[str, ReadResource]:
@@ -209,18 +206,16 @@ class CorpusWriter:
         statement = select(ResourceRow.__table__).where(
             ResourceRow.collection_id == self.collection.collection_id
         )
-        with self.database.read() as connection:
-            rows = rows_where(connection, statement, ResourceRow.uri_sha256, [*uri_of])
-            return {
-                uri_of[row.uri_sha256]: ReadResource(
-                    uri=uri_of[row.uri_sha256],
-                    stamp=row.stamp,
-                    content_sha256=row.content_sha256,
-                    fingerprint=row.fingerprint,
-                    documents=row.documents,
-                )
-                for row in rows
-            }
+        return {
+            uri_of[row.uri_sha256]: ReadResource(
+                uri=uri_of[row.uri_sha256],
+                stamp=row.stamp,
+                content_sha256=row.content_sha256,
+                fingerprint=row.fingerprint,
+                documents=row.documents,
+            )
+            for row in self._rows(statement, ResourceRow.uri_sha256, [*uri_of])
+        }
 
     def remember(self, resources: Sequence[ReadResource]) -> None:
         """Note that `resources` were read through, all that they hold being committed.
@@ -281,13 +276,23 @@ class CorpusWriter:
     def _live_documents(
         self, column: InstrumentedAttribute[Any], values: Sequence[Any]
     ) -> list[KnownDocument]:
-        statement = select(DocumentRow.__table__).where(
-            DocumentRow.collection_id == self.collection.collection_id,
-            DocumentRow.to_generation.is_(None),
+        statement = _LIVE_DOCUMENTS.where(
+            DocumentRow.collection_id == self.collection.collection_id
         )
+        return [_known_document(row._mapping) for row in self._rows(statement, column, values)]
+
+    def _rows(
+        self,
+        statement: Select[*tuple[Any, ...]],
+        column: InstrumentedAttribute[Any],
+        values: Sequence[Any],
+    ) -> list[Row[*tuple[Any, ...]]]:
+        """The rows of `statement` whose `column` is among `values`; where there are none of these,
+        the database is not asked."""
+        if not values:
+            return []
         with self.database.read() as connection:
-            rows = rows_where(connection, statement, column, values)
-            return [_known_document(row._mapping) for row in rows]
+            return [*rows_where(connection, statement, column, values)]
 
 
 def _known_source(row: RowMapping) -> KnownSource:

@@ -12,10 +12,10 @@ locks and does not look into the log, so it is told so only where that is certai
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -28,9 +28,11 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
+from storage.memo import Memo, Watch
 from storage.mounts import is_frozen, is_read_only
 from storage.signals import HeldBack
 
+T = TypeVar("T")
 SQLITE_BUSY_TIMEOUT_S = 60
 _SWITCH_PAUSE_S = 0.02
 _PREPARED_STATEMENTS = 32
@@ -90,6 +92,8 @@ class Database:
         """Raise `StorageError` where `url` can't name a database. Nothing is opened yet."""
         self.engine = _engine(url)
         self.shown_url = self.engine.url.render_as_string(hide_password=True)
+        self._watch = Watch(self._watching) if self.is_sqlite else None
+        self._memo = Memo()
 
     @classmethod
     def in_file(cls, path: Path) -> "Database":
@@ -125,6 +129,18 @@ class Database:
         with HeldBack(), self._transaction({"takes_write_lock": True}) as connection:
             yield connection
 
+    def remembered(self, key: Hashable, read: Callable[[Connection], T]) -> T:
+        """What `read` finds in a transaction of its own, or found under `key` in the very state
+        that the database is in now. It must depend on nothing but `key` and the database.
+        """
+
+        def in_transaction() -> T:
+            with self.read() as connection:
+                return read(connection)
+
+        version = self._watch.version() if self._watch else None
+        return in_transaction() if version is None else self._memo.of(key, version, in_transaction)
+
     @contextmanager
     def own_connection(self) -> Iterator[Connection]:
         """A connection outside transactions, closed for good at the end: for server-side locks."""
@@ -139,7 +155,17 @@ class Database:
 
     def close(self) -> None:
         """Give back all connections."""
+        if self._watch:
+            self._watch.close()
         self.engine.dispose()
+
+    def _watching(self) -> sqlite3.Connection:
+        """A connection that is nobody else's. Raises `sqlite3.Error`."""
+        if _is_immutable(Path(str(self.engine.url.database))):
+            raise sqlite3.NotSupportedError("it would not notice when the disk is made writable")
+        pooled = self.engine.raw_connection()
+        pooled.detach()
+        return cast(sqlite3.Connection, pooled.dbapi_connection)
 
     @contextmanager
     def _transaction(self, options: dict[str, Any]) -> Iterator[Connection]:

@@ -82,8 +82,7 @@ class Follower(Generic[Index_co]):
 
     def catch_up(self) -> Position:
         """Bring the index to the generation that is served now, and say which that is."""
-        with self.database.read() as connection:
-            position = served_position(connection)
+        position = self.database.remembered(served_position, served_position)
         if self.index.applied == position:
             return position
         with self._lock:

@@ -55,7 +55,6 @@ from storage.records import (
     DocumentId,
     Ids,
     Origin,
-    Outline,
     Position,
     Principal,
     SourceRef,
@@ -70,20 +69,17 @@ _SERVED = select(GenerationRow.generation, GenerationRow.token).join(
     CorpusStateRow,
     GenerationRow.generation == func.coalesce(CorpusStateRow.held_at, CorpusStateRow.generation),
 )
-_CHUNKS: Select[int, int, str, int, int] = select(
+_CHUNKS = select(
     ChunkRow.chunk_id,
     ChunkRow.document_id,
     ChunkRow.text,
     ChunkRow.start_offset,
     ChunkRow.end_offset,
-)
-_ABOUT: Select[int, str, str | None, list[Any] | None, int] = select(
-    DocumentRow.document_id,
     DocumentRow.title,
     DocumentRow.language,
     DocumentRow.outline,
     func.length(DocumentRow.text).label("length"),
-)
+).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
 _DOCUMENTS: Select[int, int] = select(ChunkRow.chunk_id, ChunkRow.document_id)
 _SOURCES = select(
     SourceRow.document_id,
@@ -127,8 +123,7 @@ class CorpusReader:
 
     def served(self) -> Position:
         """Where a search has to stand now."""
-        with self.database.read() as connection:
-            return served_position(connection)
+        return self.database.remembered(served_position, served_position)
 
     def committed(self) -> Position:
         """The newest generation, whether or not a quality gate holds it back."""
@@ -161,13 +156,16 @@ class CorpusReader:
 
     def collections(self, *, principal: Principal) -> list[Collection]:
         """All collections that `principal` may know of, by name."""
-        with self.database.read() as connection:
+
+        def known(connection: Connection) -> list[Collection]:
             closed = frozenset(connection.execute(_closed_collections(principal)).scalars())
             return [
                 collection
                 for collection in all_collections(connection)
                 if principal.is_owner or collection.collection_id not in closed
             ]
+
+        return [*self.database.remembered(("collections", principal), known)]
 
     def candidates(
         self,
@@ -183,20 +181,14 @@ class CorpusReader:
         They have a source that `principal` may read and that fulfils `where`. Raises `FilterError`
         if `where` names a field that no readable source has, or compares it with what it can't be.
         """
-        with self.database.read() as connection:
-            reads_all = where is None and principal.is_owner
-            if reads_all and not _has_other_origins(connection, collection_id, origins):
-                return None
-            at = _standpoint(connection, collection_id, principal, generation)
-            if at is None:
-                return np.empty(0, np.int64)
-            key = (collection_id, generation, at, principal, origins, where)
-            found = self._candidates.get(key)
-            if found is None:
-                may_read = readable(principal, generation, origins)
-                found = _found(connection, collection_id, generation, may_read, where)
-                self._candidates.keep(key, found)
-            return found
+        if where is None and principal.is_owner and not self._leaves_out(collection_id, origins):
+            return None
+        asked = (collection_id, principal, generation)
+        at = self.database.remembered(
+            ("standpoint", *asked), lambda connection: _standpoint(connection, *asked)
+        )
+        found = None if at is None else self._candidates.get((asked, at, origins, where))
+        return self._newly_found(asked, origins, where) if found is None else found
 
     def chunks(
         self,
@@ -217,14 +209,42 @@ class CorpusReader:
             if where is not None:
                 may_read = and_(may_read, _fulfils(where, dialect_of(connection)))
             sources = sources_of(connection, {row.document_id for row in rows}, may_read)
-            about = _about(connection, sources)
         return {
-            ChunkId(row.chunk_id): _stored_chunk(
-                row, about[row.document_id], sources[row.document_id]
-            )
+            ChunkId(row.chunk_id): _stored_chunk(row, sources[row.document_id])
             for row in rows
             if row.document_id in sources
         }
+
+    def _leaves_out(self, collection_id: CollectionId, origins: frozenset[Origin]) -> bool:
+        """Whether asking for `origins` leaves anything of the collection out."""
+        if origins == frozenset(Origin):
+            return False
+        if Origin.REAL not in origins:
+            return True
+        return self.database.remembered(
+            ("has synthetic", collection_id),
+            # Answered by a partial index.
+            lambda connection: (
+                connection.execute(_one_synthetic(collection_id)).first() is not None
+            ),
+        )
+
+    def _newly_found(
+        self,
+        asked: tuple[CollectionId, Principal, int],
+        origins: frozenset[Origin],
+        where: Filter | None,
+    ) -> Ids:
+        """What may be found, kept for who asks the same."""
+        collection_id, principal, generation = asked
+        with self.database.read() as connection:
+            at = _standpoint(connection, *asked)
+            if at is None:
+                return np.empty(0, np.int64)
+            may_read = readable(principal, generation, origins)
+            found = _found(connection, collection_id, generation, may_read, where)
+        self._candidates.keep((asked, at, origins, where), found)
+        return found
 
     def neighbours(
         self,
@@ -272,17 +292,6 @@ class CorpusReader:
                 DocumentId(row[0]): StoredText(text=row[1], outline=from_json(row[2]))
                 for row in rows
             }
-
-
-def _has_other_origins(
-    connection: Connection, collection_id: CollectionId, origins: frozenset[Origin]
-) -> bool:
-    """Whether asking for `origins` leaves anything out. Answered by a partial index."""
-    if origins == frozenset(Origin):
-        return False
-    if Origin.REAL not in origins:
-        return True
-    return connection.execute(_one_synthetic(collection_id)).first() is not None
 
 
 @lru_cache(_CONDITIONS)
@@ -396,43 +405,19 @@ def _closed_collections(principal: Principal) -> Select[int]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _About:
-    """What the chunks of one document have in common."""
-
-    title: str
-    language: str | None
-    outline: Outline
-    length: int
-
-
-def _about(connection: Connection, documents: Iterable[int]) -> dict[int, _About]:
-    return {
-        row.document_id: _About(
-            title=row.title,
-            language=row.language,
-            outline=from_json(row.outline),
-            length=row.length,
-        )
-        for row in rows_where(connection, _ABOUT, DocumentRow.document_id, sorted(documents))
-    }
-
-
 @lru_cache(_CONDITIONS)
 def _fulfils(where: Filter, dialect: Dialect) -> ColumnElement[bool]:
     return condition(where, fields_of_each_source(dialect))
 
 
-def _stored_chunk(
-    row: Row[int, int, str, int, int], about: _About, sources: Sequence[SourceRef]
-) -> StoredChunk:
-    chunk_id, document_id, text, start, end = row
-    outline, last = about.outline, end - 1
+def _stored_chunk(row: Row[*tuple[Any, ...]], sources: Sequence[SourceRef]) -> StoredChunk:
+    chunk_id, document_id, text, start, end, title, language, stored_outline, length = row
+    outline, last = from_json(stored_outline), end - 1
     return StoredChunk(
         chunk_id=ChunkId(chunk_id),
         document_id=DocumentId(document_id),
         text=text,
-        title=_readable_title(about.title, sources),
+        title=_readable_title(title, sources),
         start=start,
         end=end,
         sources=tuple(sources),
@@ -440,10 +425,10 @@ def _stored_chunk(
         page=page_at(outline, start),
         last_page=page_at(outline, last),
         section=(
-            section_at(outline, start, about.length)[0],
-            section_at(outline, last, about.length)[1],
+            section_at(outline, start, length)[0],
+            section_at(outline, last, length)[1],
         ),
-        language=about.language,
+        language=language,
     )
 
 
