@@ -51,6 +51,7 @@ def build_ours(corpus: list[Record], folder: Path) -> Search:
         step = corpus[start : start + DOCUMENTS_A_STEP]
         entries = Entries(
             ids=np.arange(start, start + len(step)),
+            documents=np.arange(start, start + len(step)),
             titles=[record.get("title", "") for record in step],
             headings=[()] * len(step),
             texts=[record["text"] for record in step],

@@ -71,6 +71,7 @@ def entries(first: int, vectors: Vectors) -> Entries:
     blank = [""] * len(vectors)
     return Entries(
         ids=np.arange(first, first + len(vectors)),
+        documents=np.arange(first, first + len(vectors)),
         titles=blank,
         headings=[()] * len(vectors),
         texts=blank,

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from rag_pipeline.entities.recognise import EntityRecogniser
     from rag_pipeline.generation.answer import Answerer
     from rag_pipeline.generation.language_model import LanguageModel
-    from rag_pipeline.retrieval.documents import ChunkDocuments
     from rag_pipeline.retrieval.rerank.port import Reranker
     from rag_pipeline.retrieval.search import Retriever
     from rag_pipeline.retrieval.view import Shelf
@@ -154,13 +153,6 @@ class Composition:
             *about, Bm25Index(sealed.with_suffix(".keywords"))
         )
 
-    @cached_property
-    def chunk_documents(self) -> "ChunkDocuments":
-        """Which text each chunk is part of."""
-        from rag_pipeline.retrieval.documents import ChunkDocuments
-
-        return ChunkDocuments(self.reader)
-
     def retriever(
         self, names: str | Sequence[str], *, principal: Principal, writes: bool = False
     ) -> "Retriever":
@@ -184,7 +176,6 @@ class Composition:
             reader=self.reader,
             shelves=tuple(map(self._shelf, collections)),
             understanding=Understanding(embedder=self.embedder, writer=writer),
-            documents=self.chunk_documents,
             settings=settings,
             reranker=self._reranker(settings),
         )

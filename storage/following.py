@@ -175,6 +175,7 @@ class Follower(Generic[Index_co]):
         documents = [about[row.document_id] for row in rows]
         return Entries(
             ids=np.array([row.chunk_id for row in rows], np.int64),
+            documents=np.array([row.document_id for row in rows], np.int64),
             titles=[document.title for document in documents],
             headings=[
                 common_path(document.outline, row.start_offset, row.end_offset)

@@ -59,6 +59,9 @@ class VectorIndex(DerivedIndex, Protocol):
         `allowed` (ascending) narrows the search before it starts: it never costs results.
         """
 
+    def documents(self, ids: Ids) -> Ids:
+        """Which document each of `ids` is a part of; `NotFoundError` if one is not held."""
+
     def vectors(self, ids: Ids) -> Vectors:
         """What is held of `ids`, float32 (ids.size, dimension); `NotFoundError` if one is not."""
 

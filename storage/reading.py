@@ -80,7 +80,6 @@ _CHUNKS = select(
     DocumentRow.outline,
     func.length(DocumentRow.text).label("length"),
 ).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
-_DOCUMENTS: Select[int, int] = select(ChunkRow.chunk_id, ChunkRow.document_id)
 _SOURCES = select(
     SourceRow.document_id,
     SourceRow.uri,
@@ -268,12 +267,6 @@ class CorpusReader:
             beside, principal=principal, generation=generation, origins=origins, where=where
         )
         return [found[key] for key in beside if key in found]
-
-    def documents_of(self, chunk_ids: Sequence[ChunkId]) -> dict[ChunkId, DocumentId]:
-        """Which text each chunk is part of, for what a search has found already."""
-        with self.database.read() as connection:
-            rows = rows_where(connection, _DOCUMENTS, ChunkRow.chunk_id, chunk_ids)
-            return {ChunkId(row[0]): DocumentId(row[1]) for row in rows}
 
     def document_texts(
         self, documents: Iterable[DocumentId], *, principal: Principal, generation: int

@@ -276,6 +276,8 @@ class Entries:
     """Chunks as an index reads them; row i of each field belongs to `ids[i]`, ids ascending."""
 
     ids: Ids
+    documents: Ids
+    """The document that each chunk is a part of."""
     titles: Sequence[str]
     headings: Sequence[tuple[str, ...]]
     """The headings that hold for all of the chunk, the highest first."""

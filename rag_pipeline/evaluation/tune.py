@@ -273,7 +273,6 @@ def _judged(
                 JudgedQuery(
                     candidates=one.candidates,
                     vectors=one.vectors,
-                    query=one.query,
                     grades=_grades(parts, one, grades, principal, generation),
                     judged=tuple(grades.values()),
                 )

@@ -31,7 +31,6 @@ def reinforced(
     fused: Fused,
     candidates: Candidates,
     vectors: Vectors,
-    query: Vectors,
     weights: FeedbackSettings,
 ) -> Fused:
     """`fused` with three signals more, each a likeness of vectors, in standard deviations.
@@ -41,27 +40,24 @@ def reinforced(
     regularisation: Diaz, CIKM 2005). document: the cosine between the query and the mean of all
     candidates of the same text.
 
-    `vectors`, float32 (n, dimension), has the rows of `candidates`; `query` has (dimension,). All
-    are of unit length.
+    `vectors`, float32 (n, dimension), has the rows of `candidates`, of unit length.
     """
     if candidates.ids.size < 2:
         return fused
     score = fused.score * fused.scale
     order = np.lexsort((candidates.ids, -np.round(score, 9)))
     near = order[:NEIGHBOURS]
-    # In float32 the last digits depend on where in memory a vector lies, and so on the process.
-    wide, asked = vectors.astype(np.float64), query.astype(np.float64)
-    centroid = _centroid(order, score, candidates.documents, wide)
+    centroid = _centroid(order, score, candidates.documents, vectors)
     signals = {
-        "centroid": weights.centroid * deviations(_products(wide, centroid[None])[:, 0]),
-        "neighbours": weights.neighbours * _lent(wide, near, score[near]),
-        "document": weights.document * deviations(_of_documents(candidates, wide, asked)),
+        "centroid": weights.centroid * deviations(_cosines(vectors, centroid)),
+        "neighbours": weights.neighbours * _lent(vectors, near, score[near]),
+        "document": weights.document * deviations(_of_documents(candidates, vectors)),
     }
     before = {name: part * fused.scale for name, part in fused.parts.items()}
     return combined(candidates.ids, before | signals)
 
 
-def _centroid(order: Ids, score: Scores, documents: Ids, vectors: _Wide) -> _Wide:
+def _centroid(order: Ids, score: Scores, documents: Ids, vectors: Vectors) -> _Wide:
     """Of the best chunk of each of the best texts; unit length, (dimension,)."""
     _, first = np.unique(documents[order], return_index=True)
     best = order[np.sort(first)[:BEST_TEXTS]]
@@ -70,9 +66,9 @@ def _centroid(order: Ids, score: Scores, documents: Ids, vectors: _Wide) -> _Wid
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float64)
 
 
-def _lent(vectors: _Wide, near: Ids, score: Scores) -> Scores:
+def _lent(vectors: Vectors, near: Ids, score: Scores) -> Scores:
     """What the near ones' mean score is for each row, above the lowest such mean."""
-    likeness = _products(vectors, vectors[near]) / TEMPERATURE
+    likeness = _products(vectors, vectors[near]).astype(np.float64) / TEMPERATURE
     likeness[near, np.arange(near.size)] = -np.inf
     likeness -= likeness.max(axis=1, keepdims=True)
     say = np.exp(likeness, out=likeness)
@@ -80,7 +76,7 @@ def _lent(vectors: _Wide, near: Ids, score: Scores) -> Scores:
     return np.asarray(means - means.min(), np.float64)
 
 
-def _of_documents(candidates: Candidates, vectors: _Wide, query: _Wide) -> Scores:
+def _of_documents(candidates: Candidates, vectors: Vectors) -> Scores:
     """For each row, the cosine of the query to the mean vector of all rows of its document."""
     found = candidates.vector.copy()
     _, inverse, sizes = np.unique(candidates.documents, return_inverse=True, return_counts=True)
@@ -91,25 +87,33 @@ def _of_documents(candidates: Candidates, vectors: _Wide, query: _Wide) -> Score
     _, starts, places = np.unique(inverse[rows], return_index=True, return_inverse=True)
     sums = _sums(vectors[rows], np.arange(rows.size) - starts[places])
     lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-    cosines = _products(sums, query[None])[:, 0] / np.maximum(lengths, 1e-12)
+    # The inner product with a sum is the sum of the inner products.
+    cosines = np.add.reduceat(found[rows], starts) / np.maximum(lengths, 1e-12)
     found[rows] = cosines[places]
     return found
 
 
-def _sums(rows: _Wide, places: Ids) -> _Wide:
+def _sums(rows: Vectors, places: Ids) -> _Wide:
     """The sum of each run of rows, whose places count up from 0; `rows` is used up.
 
     Neighbours are added in pairs, so that the longest run costs no more rounds than its logarithm.
     """
+    at = np.arange(places.size)
     while places.any():
-        odd = np.flatnonzero(places % 2)
-        rows[odd - 1] += rows[odd]
-        kept = np.flatnonzero(places % 2 == 0)
-        rows, places = rows[kept], places[kept] // 2
-    return rows
+        is_odd = places % 2 == 1
+        odd = np.flatnonzero(is_odd)
+        rows[at[odd - 1]] += rows[at[odd]]
+        at, places = at[~is_odd], places[~is_odd] // 2
+    return rows[at].astype(np.float64)
 
 
-def _products(rows: _Wide, columns: _Wide) -> _Wide:
+def _cosines(vectors: Vectors, direction: _Wide) -> _Wide:
+    """In float64: in float32 the last digits of a product with one vector may depend on where in
+    memory it lies, and so on the process."""
+    return np.asarray(vectors.astype(np.float64) @ direction, np.float64)
+
+
+def _products(rows: Vectors, columns: Vectors) -> Vectors:
     """Inner products, (rows, columns), on this thread alone."""
     step = max(1, _FLOPS_ON_ONE_THREAD // max(columns.size, 1))
     blocks = [rows[at : at + step] @ columns.T for at in range(0, len(rows), step)]

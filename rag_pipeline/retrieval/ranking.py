@@ -16,9 +16,6 @@ from storage.ranking import DECIMALS, NOTHING, ROUNDING, Listing, Scores
 from storage.records import ChunkId, Ids, Scored, StoredChunk, Vectors
 from storage.vector_index.scoring import inner_products
 
-DocumentsOf = Callable[[Ids], Ids]
-"""Which text each chunk is part of; below 0 where nobody knows."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gathered:
@@ -27,8 +24,6 @@ class Gathered:
     candidates: Candidates
     vectors: Vectors
     """(n, dimension), in the rows of the candidates."""
-    query: Vectors
-    """(dimension,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +49,6 @@ def ranked(
     mode: Mode,
     depth: int,
     settings: RetrievalSettings,
-    documents_of: DocumentsOf,
 ) -> Ranking:
     """What both sides find for `query`, `depth` chunks each, in one order; or one side as it is."""
     vector, keyword = sides(view, query, mode=mode, depth=depth)
@@ -63,7 +57,7 @@ def ranked(
         return bare
     if settings.fusion == "rank":
         return replace(bare, order=fuse_by_rank([vector, keyword]))
-    fused = _fused(gathered(view, query, vector, keyword, documents_of), settings)
+    fused = _fused(gathered(view, query, vector, keyword), settings)
     return replace(bare, order=fused.ranked(), fused=fused)
 
 
@@ -102,30 +96,27 @@ def sides(view: View, query: Query, *, mode: Mode, depth: int) -> tuple[Listing,
     return vector, keyword
 
 
-def best_of_each(ranking: Ranking, documents_of: DocumentsOf) -> Ranking:
+def best_of_each(view: View, ranking: Ranking) -> Ranking:
     """The best chunk of each document alone, in the order of the ranking."""
     order = ranking.order
-    documents = documents_of(order.ids)
-    _, first = np.unique(documents, return_index=True)
-    places = np.sort(first[documents[first] > 0])
+    _, first = np.unique(view.documents_of(order.ids), return_index=True)
+    places = np.sort(first)
     return replace(ranking, order=Listing(order.ids[places], order.scores[places]))
 
 
-def gathered(
-    view: View, query: Query, vector: Listing, keyword: Listing, of: DocumentsOf
-) -> Gathered:
+def gathered(view: View, query: Query, vector: Listing, keyword: Listing) -> Gathered:
     """The exact scores of both sides for all that either has listed, looked up where it has not."""
     ids = np.union1d(vector.ids, keyword.ids)
     vectors = view.vectors_of(ids)
     candidates = Candidates(
         ids=ids,
-        documents=of(ids),
+        documents=view.documents_of(ids),
         vector=_completed(ids, vector, lambda missing: cosines_of(vectors, missing, query.vector)),
         keyword=_completed(
             ids, keyword, lambda missing: view.keyword_scores_of(ids[missing], query.keywords)
         ),
     )
-    return Gathered(candidates=candidates, vectors=vectors, query=query.vector)
+    return Gathered(candidates=candidates, vectors=vectors)
 
 
 def _completed(ids: Ids, listed: Listing, scores_of: Callable[[Ids], Scores]) -> Scores:
@@ -147,7 +138,7 @@ def _fused(found: Gathered, settings: RetrievalSettings) -> Fused:
     fused = fuse(found.candidates, vector_weight=settings.vector_weight)
     if settings.feedback is None:
         return fused
-    return reinforced(fused, found.candidates, found.vectors, found.query, settings.feedback)
+    return reinforced(fused, found.candidates, found.vectors, settings.feedback)
 
 
 def _candidates(

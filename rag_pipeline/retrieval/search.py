@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rag_pipeline.defaults import Mode
-from rag_pipeline.retrieval.documents import ChunkDocuments
 from rag_pipeline.retrieval.explain import Explanation, explained
 from rag_pipeline.retrieval.hits import hits, selected, with_context
 from rag_pipeline.retrieval.query import AsOf, Query, Request, check_request
@@ -20,6 +19,7 @@ from rag_pipeline.retrieval.ranking import (
 )
 from rag_pipeline.retrieval.rerank.port import RerankCandidate, Reranker
 from rag_pipeline.retrieval.settings import RetrievalSettings
+from rag_pipeline.retrieval.turn import TURN
 from rag_pipeline.retrieval.understanding import Understanding
 from rag_pipeline.retrieval.view import Shelf, View, view_of
 from storage.filters import Filter
@@ -46,7 +46,6 @@ class Retriever:
     reader: CorpusReader
     shelves: tuple[Shelf, ...]
     understanding: Understanding
-    documents: ChunkDocuments
     settings: RetrievalSettings
     reranker: Reranker | None = None
 
@@ -153,7 +152,7 @@ class Retriever:
 
     def _gathered(self, view: View, query: Query) -> Gathered:
         vector, keyword = sides(view, query, mode="hybrid", depth=self.settings.depth)
-        return gathered(view, query, vector, keyword, self.documents.of)
+        return gathered(view, query, vector, keyword)
 
     def _view(self, request: Request) -> View:
         return view_of(self.reader, self.shelves, request)
@@ -171,14 +170,9 @@ class Retriever:
         return reranked(view, query, ranking, self.reranker, depth=self.settings.rerank_depth)
 
     def _ranked(self, view: View, query: Query, mode: Mode, least: int = 0) -> Ranking:
-        return ranked(
-            view,
-            query,
-            mode=mode,
-            depth=max(least, self.settings.depth),
-            settings=self.settings,
-            documents_of=self.documents.of,
-        )
+        depth = max(least, self.settings.depth)
+        with TURN:
+            return ranked(view, query, mode=mode, depth=depth, settings=self.settings)
 
     def _shown(self, view: View, query: Query, ranking: Ranking, request: Request) -> SearchResult:
         selection = selected(view, ranking, request)
@@ -201,7 +195,7 @@ class Retriever:
         while True:
             depth = max(2 * wanted, self.settings.depth)
             ranking = self._ranking(view, query, request, depth)
-            best = best_of_each(ranking, self.documents.of)
+            best = best_of_each(view, ranking)
             result = self._shown(view, query, best, replace(request, limit=wanted))
             named = {ref.external_id for hit in result.hits for ref in hit.chunk.sources}
             is_all = len(ranking.order) < depth and len(result.hits) < wanted

@@ -47,8 +47,6 @@ class JudgedQuery:
     candidates: Candidates
     vectors: Vectors
     """float32 (n, dimension), a row a candidate."""
-    query: Vectors
-    """float32 (dimension,)."""
     grades: Scores
     """float64 (n,): the grade of each candidate's document; above 0 is relevant."""
     judged: Sequence[int]
@@ -165,7 +163,7 @@ def ndcg(query: JudgedQuery, settings: RetrievalSettings) -> float:
     with nothing relevant counts 0."""
     fused = fuse(query.candidates, vector_weight=settings.vector_weight)
     if settings.feedback is not None:
-        fused = reinforced(fused, query.candidates, query.vectors, query.query, settings.feedback)
+        fused = reinforced(fused, query.candidates, query.vectors, settings.feedback)
     rows = np.searchsorted(query.candidates.ids, fused.ranked().ids)
     return _ndcg(query.grades[rows], query.candidates.documents[rows], query.judged)
 

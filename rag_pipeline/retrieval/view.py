@@ -95,6 +95,16 @@ class View:
         # Each chunk is in one part, and scores 0 in the others.
         return np.sum(scores, axis=0, dtype=np.float64) if len(scores) > 1 else scores[0]
 
+    def documents_of(self, keys: Ids) -> Ids:
+        """The document that each of `keys` is a chunk of."""
+        if len(self.parts) == 1:
+            return self.parts[0].vectors.documents(keys)
+        documents = np.empty_like(keys)
+        for part in self.parts:
+            is_held = np.isin(keys, part.vectors.keys())
+            documents[is_held] = part.vectors.documents(keys[is_held])
+        return documents
+
     def vectors_of(self, keys: Ids) -> Vectors:
         """The vectors of `keys`, (keys.size, dimension), in their order."""
         if len(self.parts) == 1:

@@ -16,6 +16,7 @@ from storage.vector_index.scoring import checked_query, checked_vectors, inner_p
 class _State:
     position: Position
     ids: Ids
+    documents: Ids
     vectors: Vectors
 
 
@@ -37,8 +38,9 @@ class ExactVectorIndex:
         kept = ~np.isin(self._state.ids, np.union1d(removed, added.ids))
         ids = np.concatenate([self._state.ids[kept], added.ids])
         order = np.argsort(ids)
+        documents = np.concatenate([self._state.documents[kept], added.documents])
         every = np.concatenate([self._state.vectors[kept], vectors])
-        self._state = _State(position, ids[order], every[order])
+        self._state = _State(position, ids[order], documents[order], every[order])
 
     def reset(self) -> None:
         """Hold nothing and stand at `BEGINNING`."""
@@ -55,13 +57,13 @@ class ExactVectorIndex:
         """An index of its own in the same state."""
         return copy(self)
 
+    def documents(self, ids: Ids) -> Ids:
+        """The document of each of `ids`; `NotFoundError` if one is not held."""
+        return self._state.documents[self._rows(ids)]
+
     def vectors(self, ids: Ids) -> Vectors:
         """What is held of `ids`, float32 (ids.size, dimension); `NotFoundError` if one is not."""
-        state = self._state
-        is_held = np.isin(ids, state.ids)
-        if not is_held.all():
-            raise NotFoundError(f"the vector index holds no chunk {ids[~is_held][0]}; rebuild it")
-        return state.vectors[np.searchsorted(state.ids, ids)]
+        return self._state.vectors[self._rows(ids)]
 
     def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> Listing:
         """The best `limit` chunks by inner product, highest first, equal ones by key."""
@@ -71,6 +73,13 @@ class ExactVectorIndex:
             rows = rows[np.isin(state.ids, allowed)]
         return best(state.ids[rows], inner_products(state.vectors, rows, query), limit)
 
+    def _rows(self, ids: Ids) -> Ids:
+        held = self._state.ids
+        is_held = np.isin(ids, held)
+        if not is_held.all():
+            raise NotFoundError(f"the vector index holds no chunk {ids[~is_held][0]}; rebuild it")
+        return np.searchsorted(held, ids)
+
     def _empty(self) -> _State:
-        nothing = np.empty((0, self._dimension), np.float32)
-        return _State(BEGINNING, np.empty(0, np.int64), nothing)
+        none = np.empty(0, np.int64)
+        return _State(BEGINNING, none, none, np.empty((0, self._dimension), np.float32))

@@ -17,7 +17,7 @@ from storage.errors import NotFoundError, SealError
 from storage.ranking import NOTHING, Listing, Scores, best
 from storage.records import Entries, Ids, Position, Vectors
 from storage.sealed import Array, Meta
-from storage.segments import Part, SegmentStore
+from storage.segments import Mask, Part, SegmentStore
 from storage.vector_index import cells
 from storage.vector_index.cells import Cells
 from storage.vector_index.flat import longest, nearest
@@ -29,9 +29,10 @@ LARGE = 20_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Segment:
-    """Row i of `vectors` (rows, dimension) belongs to `ids[i]`."""
+    """Row i of `vectors` (rows, dimension) belongs to `ids[i]`, a chunk of `documents[i]`."""
 
     ids: Ids
+    documents: Ids
     vectors: Vectors
     longest: float
     """The largest norm among the vectors."""
@@ -43,7 +44,7 @@ class _Segment:
 class _FaissFormat:
     dimension: int
     large: int
-    kind: str = "vectors/faiss"
+    kind: str = "vectors/faiss/2"
 
     @property
     def meta(self) -> Meta:
@@ -54,33 +55,37 @@ class _FaissFormat:
         places = np.empty(ids.size, np.int64)
         places[np.argsort(ids)] = np.arange(ids.size)
         vectors, first = np.empty((ids.size, self.dimension), np.float32), 0
+        documents = np.empty_like(ids)
         for part in parts:
-            kept = part.segment.vectors[part.live] if part.dead else part.segment.vectors
-            vectors[places[first : first + part.alive]] = kept
+            kept = part.live if part.dead else slice(None)
+            at = places[first : first + part.alive]
+            documents[at] = part.segment.documents[kept]
+            vectors[at] = part.segment.vectors[kept]
             first += part.alive
-        return self.made(np.sort(ids), vectors)
+        return self.made(np.sort(ids), documents, vectors)
 
-    def made(self, ids: Ids, vectors: Vectors) -> _Segment:
+    def made(self, ids: Ids, documents: Ids, vectors: Vectors) -> _Segment:
         """A segment of these rows, ids ascending."""
         found = cells.build(vectors) if ids.size >= self.large else None
-        return _Segment(ids, vectors, longest(vectors), found)
+        return _Segment(ids, documents, vectors, longest(vectors), found)
 
     def arrays(self, segment: _Segment) -> Mapping[str, Array]:
         plain: dict[str, Array] = {
             "ids": segment.ids,
+            "documents": segment.documents,
             "vectors": segment.vectors,
             "longest": np.array([segment.longest]),
         }
         return plain if segment.cells is None else {**plain, **segment.cells.arrays()}
 
     def segment(self, arrays: Mapping[str, Array]) -> _Segment:
-        ids, vectors = arrays["ids"], arrays["vectors"]
-        if vectors.shape != (ids.size, self.dimension):
+        ids, documents, vectors = arrays["ids"], arrays["documents"], arrays["vectors"]
+        if vectors.shape != (ids.size, self.dimension) or documents.shape != ids.shape:
             raise SealError("a sealed file holds more keys or fewer than vectors; rebuild it")
         found = None
         if "cells" in arrays:
             found = cells.from_arrays(arrays, dimension=self.dimension)
-        return _Segment(ids, vectors, float(arrays["longest"][0]), found)
+        return _Segment(ids, documents, vectors, float(arrays["longest"][0]), found)
 
 
 class FaissIndex:
@@ -104,7 +109,7 @@ class FaissIndex:
     def apply(self, *, removed: Ids, added: Entries, position: Position) -> None:
         """Drop `removed`, take in `added`, stand at `position`."""
         vectors = checked_vectors(added.ids, added.vectors, self._form.dimension)
-        segment = self._form.made(added.ids, vectors)
+        segment = self._form.made(added.ids, added.documents, vectors)
         self._store.apply(removed=removed, added=segment, position=position)
 
     def reset(self) -> None:
@@ -125,17 +130,30 @@ class FaissIndex:
         forked._store = self._store.fork()
         return forked
 
+    def documents(self, ids: Ids) -> Ids:
+        """The document of each of `ids`; `NotFoundError` if one is not held."""
+        found = np.empty(ids.size, np.int64)
+        for segment, rows, is_held in self._held(ids):
+            found[is_held] = segment.documents[rows]
+        return found
+
     def vectors(self, ids: Ids) -> Vectors:
         """What is held of `ids`, float32 (ids.size, dimension); `NotFoundError` if one is not."""
         found = np.empty((ids.size, self._form.dimension), np.float32)
+        for segment, rows, is_held in self._held(ids):
+            found[is_held] = segment.vectors[rows]
+        return found
+
+    def _held(self, ids: Ids) -> list[tuple[_Segment, Ids, Mask]]:
+        """By segment, the rows of those of `ids` that it holds, and which these are; all are held
+        somewhere, or `NotFoundError` is raised."""
+        held = [(part.segment, *part.rows_of(ids)) for part in self._store.state.parts]
         is_missing = np.ones(ids.size, np.bool_)
-        for part in self._store.state.parts:
-            rows, is_held = part.rows_of(ids)
-            found[is_held] = part.segment.vectors[rows]
+        for _, _, is_held in held:
             is_missing &= ~is_held
         if is_missing.any():
             raise NotFoundError(f"the vector index holds no chunk {ids[is_missing][0]}; rebuild it")
-        return found
+        return held
 
     def search(self, query: Vectors, *, limit: int, allowed: Ids | None = None) -> Listing:
         """The best `limit` chunks by inner product, highest first, equal ones by key."""

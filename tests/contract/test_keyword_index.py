@@ -23,6 +23,20 @@ TREES = {
     3: ("Cedars", "They grow in the mountains of Lebanon."),
     4: ("", "Nothing of the kind."),
 }
+PHRASES = {
+    key: ("", text)
+    for key, text in enumerate(
+        [
+            "the state of the art in search",
+            "state art",
+            "art of the state",
+            "the art. State of nature",
+            "a state of any art",
+            "states in the arts",
+        ],
+        start=1,
+    )
+}
 
 
 @pytest.fixture
@@ -281,23 +295,26 @@ def test_counts_of_any_size_are_kept(make):
     assert explained.counts == {"title": 4, "headings": 300, "text": 70_000}
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["art", "state of the search", "+state art", "art -state", '"state art"', "-art", "oak"],
+)
+def test_the_scores_of_given_chunks_are_those_that_a_search_gives(make, query):
+    index = make()
+    put(index, dict(list(PHRASES.items())[:3]))
+    put(index, dict(list(PHRASES.items())[2:]), removed=ids(2), generation=2)
+    scored = dict(found(index, parse(query), 100))
+    asked_for = ids(1, 2, 3, 5, 6, 99)
+    expected = [scored.get(key, 0.0) for key in asked_for.tolist()]
+    assert index.scores(parse(query), asked_for).tolist() == expected
+    assert index.scores(parse(query), ids()).tolist() == []
+
+
 # Operators.
 
 
 def asked(index, query):
     return sorted(keys_of(found(index, parse(query))))
-
-
-PHRASES = plain(
-    [
-        "the state of the art in search",
-        "state art",
-        "art of the state",
-        "the art. State of nature",
-        "a state of any art",
-        "states in the arts",
-    ]
-)
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,29 @@ def test_vectors_are_read_back_as_they_were_given(path):
         index.vectors(wanted)
 
 
+def test_the_document_of_each_chunk_is_told_whatever_was_merged(make):
+    index = make()
+    for generation, first in enumerate(range(1, 60, 7), start=1):
+        put(
+            index,
+            {key: axis(key % 8) for key in range(first, first + 7)},
+            removed=ids(first),
+            generation=generation,
+        )
+    held = index.keys()
+    shuffled = np.random.default_rng(3).permutation(held)
+    np.testing.assert_array_equal(index.documents(shuffled), shuffled // 2)
+    with pytest.raises(NotFoundError, match="no chunk 999"):
+        index.documents(ids(2, 999))
+
+
+def test_documents_survive_a_restart(path):
+    put(first := open_faiss(path), random_vectors(20))
+    first.publish()
+    wanted = ids(1, 2, 19)
+    np.testing.assert_array_equal(open_faiss(path).documents(wanted), [0, 1, 9])
+
+
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "text"])
 def test_a_damaged_file_counts_as_empty_and_is_reported(path, caplog, harm):
     put(index := open_faiss(path), random_vectors(20))

@@ -232,6 +232,7 @@ def test_an_index_of_another_history_looks_back_into_this_one(
     nothing = np.empty(0, np.int64)
     foreign = Entries(
         ids=np.array([77]),
+        documents=np.array([7]),
         titles=[""],
         headings=[()],
         texts=[""],

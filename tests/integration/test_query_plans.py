@@ -1,4 +1,4 @@
-"""SQLite has no statistics to plan by: look-ups of a few rows must not look through a collection."""
+"""SQLite has no statistics to plan by: a look-up of a few rows must not read a whole collection."""
 
 import re
 from pathlib import Path

@@ -28,11 +28,11 @@ def found(draw):
     return candidates, vectors, query
 
 
-def units_of(candidates, vectors, query, name):
+def units_of(candidates, vectors, name):
     """What a signal of weight 1 adds, in the measure of the fusion."""
     fused = fuse(candidates, vector_weight=0.5)
     weights = FeedbackSettings(**{**ALONE, name: 1.0})
-    more = reinforced(fused, candidates, vectors, query, weights)
+    more = reinforced(fused, candidates, vectors, weights)
     return more.parts[name] * more.scale, fused.score * fused.scale
 
 
@@ -50,7 +50,7 @@ def cosine(one, other):
 @given(found())
 def test_the_centroid_is_of_the_best_chunk_of_each_of_the_best_texts(query_found):
     candidates, vectors, _ = query_found
-    added, score = units_of(*query_found, "centroid")
+    added, score = units_of(candidates, vectors, "centroid")
     best, seen = [], set()
     for row in sorted(range(len(score)), key=lambda row: -score[row]):
         if candidates.documents[row] not in seen and len(best) < BEST_TEXTS:
@@ -64,8 +64,8 @@ def test_the_centroid_is_of_the_best_chunk_of_each_of_the_best_texts(query_found
 @settings(deadline=None, max_examples=40)
 @given(found())
 def test_neighbours_lend_their_mean_score_by_likeness(query_found):
-    _, vectors, _ = query_found
-    added, score = units_of(*query_found, "neighbours")
+    candidates, vectors, _ = query_found
+    added, score = units_of(candidates, vectors, "neighbours")
     near = sorted(range(len(score)), key=lambda row: -score[row])[:NEIGHBOURS]
     expected = []
     for row, vector in enumerate(vectors):
@@ -80,7 +80,7 @@ def test_neighbours_lend_their_mean_score_by_likeness(query_found):
 @given(found())
 def test_a_text_is_as_like_the_query_as_the_mean_of_its_candidates(query_found):
     candidates, vectors, query = query_found
-    added, _ = units_of(*query_found, "document")
+    added, _ = units_of(candidates, vectors, "document")
     expected = [
         cosine(vectors[candidates.documents == document].sum(axis=0), query)
         for document in candidates.documents
@@ -91,9 +91,9 @@ def test_a_text_is_as_like_the_query_as_the_mean_of_its_candidates(query_found):
 @settings(deadline=None, max_examples=40)
 @given(found())
 def test_the_parts_add_up_and_the_score_stays_between_0_and_1(query_found):
-    candidates, vectors, query = query_found
+    candidates, vectors, _ = query_found
     fused = fuse(candidates, vector_weight=0.5)
-    more = reinforced(fused, candidates, vectors, query, FeedbackSettings())
+    more = reinforced(fused, candidates, vectors, FeedbackSettings())
     assert [*more.parts] == ["vector", "keyword", "centroid", "neighbours", "document"]
     assert np.allclose(sum(more.parts.values()), more.score)
     assert all((part >= 0).all() for part in more.parts.values())
@@ -103,7 +103,7 @@ def test_the_parts_add_up_and_the_score_stays_between_0_and_1(query_found):
 @settings(deadline=None, max_examples=40)
 @given(found())
 def test_without_weights_feedback_changes_no_score(query_found):
-    candidates, vectors, query = query_found
+    candidates, vectors, _ = query_found
     fused = fuse(candidates, vector_weight=0.5)
-    more = reinforced(fused, candidates, vectors, query, FeedbackSettings(**ALONE))
+    more = reinforced(fused, candidates, vectors, FeedbackSettings(**ALONE))
     assert np.allclose(more.score, fused.score)

@@ -23,6 +23,7 @@ def vector_entries(vectors: Mapping[int, Vectors], dimension: int) -> Entries:
     blank = [""] * len(keys)
     return Entries(
         ids=ids(*keys),
+        documents=ids(*keys) // 2,
         titles=blank,
         headings=[()] * len(keys),
         texts=blank,
@@ -55,6 +56,7 @@ def text_entries(texts: Mapping[int, Passage | tuple[str, str]]) -> Entries:
     passages = passages_of(texts)
     return Entries(
         ids=ids(*passages),
+        documents=ids(*passages),
         titles=[passage.title for passage in passages.values()],
         headings=[passage.headings for passage in passages.values()],
         texts=[passage.text for passage in passages.values()],

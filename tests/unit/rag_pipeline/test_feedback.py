@@ -22,7 +22,7 @@ def after_feedback(vectors, keyword, documents=None) -> Fused:
         keyword=np.array(keyword, np.float64),
     )
     fused = fuse(candidates, vector_weight=0.5)
-    return reinforced(fused, candidates, vectors, query, FeedbackSettings())
+    return reinforced(fused, candidates, vectors, FeedbackSettings())
 
 
 def test_of_two_that_score_alike_the_one_that_is_like_the_best_comes_first():

@@ -32,7 +32,6 @@ def judged(count=40, *, vector_tells=0.0, keyword_tells=0.0, size=30) -> list[Ju
             JudgedQuery(
                 candidates=candidates,
                 vectors=vectors,
-                query=vectors[0],
                 grades=grades,
                 judged=[1],
             )
@@ -50,7 +49,6 @@ def one_query(grades, documents, judgments, keyword=(4, 3, 2, 1)) -> JudgedQuery
     return JudgedQuery(
         candidates=candidates,
         vectors=np.eye(4, dtype=np.float32),
-        query=np.eye(4, dtype=np.float32)[0],
         grades=np.array(grades, float),
         judged=judgments,
     )
