@@ -37,7 +37,9 @@ def rows_where(
     is_sqlite = connection.dialect.name == "sqlite"
     narrowed = _narrowed(statement, column, is_sqlite=is_sqlite)
     for batch in batches(values):
-        yield from connection.execute(narrowed, {_AMONG: json.dumps(batch) if is_sqlite else batch})
+        found = connection.execute(narrowed, {_AMONG: json.dumps(batch) if is_sqlite else batch})
+        # One by one, each row would cost a hand-over between threads.
+        yield from found.all()
 
 
 @lru_cache(_STATEMENTS)

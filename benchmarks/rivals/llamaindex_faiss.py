@@ -1,7 +1,9 @@
 """LlamaIndex's side: `IngestionPipeline` with a document store, FAISS, BM25, all persisted.
 
 The vector store keeps no text, so the index keeps the nodes in a store of its own, and BM25 is
-built from them. Options that are not named stay as they come.
+built from them. Options that are not named stay as they come. The FAISS index is one of inner
+products: with distances, which its guide shows, the fusion of its retrievers takes the farthest
+for the best.
 """
 
 from collections.abc import Sequence
@@ -67,7 +69,7 @@ def indexed(
     nodes: Sequence[BaseNode], embedding: HuggingFaceEmbedding, home: Path
 ) -> Sequence[BaseRetriever]:
     assert nodes[0].embedding is not None
-    vectors = FaissVectorStore(faiss_index=faiss.IndexFlatL2(len(nodes[0].embedding)))
+    vectors = FaissVectorStore(faiss_index=faiss.IndexFlatIP(len(nodes[0].embedding)))
     storage = StorageContext.from_defaults(vector_store=vectors)
     index = VectorStoreIndex(nodes, storage_context=storage, embed_model=embedding)
     storage.persist(str(home / "index"))
