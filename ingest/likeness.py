@@ -56,6 +56,8 @@ class Comparison:
     """Stored texts that go with this batch: nothing is kept like them."""
     readers: Readership
     _shingled: dict[str, Shingled] = field(default_factory=dict)
+    _content_of: dict[DocumentId, str] = field(default_factory=dict)
+    """Of the stored texts that are ready to be compared with."""
     _in_batch: NearIndex[str] = field(default_factory=NearIndex)
     _stored_under: dict[str, DocumentId | None] = field(default_factory=dict)
     _unsettled: set[DocumentId] = field(default_factory=set)
@@ -79,8 +81,16 @@ class Comparison:
         keys = {text.content_sha256: self._keys(text) for text in texts}
         every = sorted({key for some in keys.values() for key in some})
         holders = self.writer.holders_of("near", every, limit=MAX_DOCUMENTS_A_KEY)
+        stored = {
+            content: [holders[key] for key in some if key in holders]
+            for content, some in keys.items()
+        }
+        # All at once; what is settled on the way may add a few.
+        self._fetch([key for some in stored.values() for key in self._candidates(some)])
         return {
-            text.content_sha256: self._compared(text, keys[text.content_sha256], holders)
+            text.content_sha256: self._compared(
+                text, keys[text.content_sha256], stored[text.content_sha256]
+            )
             for text in texts
         }
 
@@ -91,9 +101,8 @@ class Comparison:
         return self._shingled[text.content_sha256].keys
 
     def _compared(
-        self, text: Text, keys: Sequence[int], holders: dict[int, list[DocumentId]]
+        self, text: Text, keys: Sequence[int], stored: Sequence[Sequence[DocumentId]]
     ) -> Compared:
-        stored = [holders[key] for key in keys if key in holders]
         likeness = None if self._stays_original(text) else self._likeness(text, keys, stored)
         if likeness is not None:
             self._originals.add(likeness.content_sha256)
@@ -109,10 +118,10 @@ class Comparison:
         self, text: Text, keys: Sequence[int], stored: Iterable[Sequence[DocumentId]]
     ) -> Likeness | None:
         """The original that `text` is most like; of equals the stored one, then the first."""
-        out = self.leaving | self._unsettled
-        staying = [[key for key in some if key not in out] for some in stored]
+        near = self._candidates(stored)
+        self._fetch(near)
         candidates = [
-            *self._stored(best_candidates([some for some in staying if some])),
+            *(self._content_of[key] for key in near),
             *self._in_batch.candidates(keys),
         ]
         own = self._shingled.get(text.content_sha256)
@@ -137,14 +146,18 @@ class Comparison:
         audiences = self.readers.of({c: self._stored_under[c] for c in (content, original)})
         return includes(audiences[original], audiences[content])
 
-    def _stored(self, documents: Sequence[DocumentId]) -> list[str]:
-        """The contents of stored texts, made ready to be compared with."""
-        found = self.writer.documents(documents)
-        contents = []
-        for key in documents:
-            document = found[key]
-            contents.append(document.content_sha256)
+    def _candidates(self, stored: Iterable[Sequence[DocumentId]]) -> list[DocumentId]:
+        """The stored texts to compare with one whose keys the texts in `stored` have."""
+        out = self.leaving | self._unsettled
+        staying = [[key for key in some if key not in out] for some in stored]
+        return best_candidates([some for some in staying if some])
+
+    def _fetch(self, documents: Iterable[DocumentId]) -> None:
+        """Make stored texts ready to be compared with."""
+        missing = [key for key in dict.fromkeys(documents) if key not in self._content_of]
+        found = self.writer.documents(missing) if missing else {}
+        for key, document in found.items():
+            self._content_of[key] = document.content_sha256
             self._stored_under[document.content_sha256] = key
             if document.content_sha256 not in self._shingled:
                 self._shingled[document.content_sha256] = shingled(document.text)
-        return contents

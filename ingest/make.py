@@ -122,16 +122,19 @@ class Maker:
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
-    def ahead(self, drafts: Mapping[str, Draft], readers: Readership) -> Ahead:
-        """Cut and embed `drafts` as if nothing else were on its way into the collection."""
+    def cut_ahead(self, drafts: Mapping[str, Draft], readers: Readership) -> Ahead:
+        """Cut `drafts` as if nothing else were on its way into the collection."""
         drafts = self._to_be_found(drafts, readers)
         edged = {content: _edged(draft, is_original=True) for content, draft in drafts.items()}
         common = self._repeated(edged, frozenset()).common
         wordings = {
             content: self._wording(drafts[content], edged[content], common) for content in drafts
         }
-        cuts = {wordings[c]: self._cut(draft, wordings[c].omitted) for c, draft in drafts.items()}
-        return self._embedded(cuts, Ahead())
+        return Ahead({w: self._cut(drafts[c], w.omitted) for c, w in wordings.items()})
+
+    def embed_ahead(self, ahead: Ahead) -> Ahead:
+        """`ahead` with a vector for each of its cuts."""
+        return self._embedded(ahead.cuts, ahead)
 
     def _to_be_found(self, drafts: Mapping[str, Draft], readers: Readership) -> Mapping[str, Draft]:
         """`drafts` without those that are held back, as far as can be told."""

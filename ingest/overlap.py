@@ -1,7 +1,8 @@
-"""Lets two steps of a pipeline run ahead of whoever takes their results.
+"""Lets the steps of a pipeline run ahead of whoever takes their results.
 
-While one batch is committed, the next is embedded and the one after that is read and parsed. Each
-queue holds one item, so that memory does not grow with the corpus.
+While one batch is committed, the next is embedded, the one after that is cut, and one more is read
+and parsed: so the model goes from batch to batch with hardly a pause. Each queue holds one item, so
+that memory does not grow with the corpus.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,6 +17,7 @@ _LOOK_UP_S = 0.1
 
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +83,35 @@ def _dont() -> None:
 
 @contextmanager
 def overlapped(
-    items: Iterable[A], step: Callable[[A], B], *, hurry: Callable[[], None] = _dont
-) -> Iterator[Iterator[B]]:
-    """`step` of each of `items`, in order; making the items and the steps have a thread each.
+    items: Iterable[A],
+    cut: Callable[[A], B],
+    embed: Callable[[B], C],
+    *,
+    hurry: Callable[[], None] = _dont,
+) -> Iterator[Iterator[C]]:
+    """`embed(cut(item))` of each of `items`, in order; making the items and both steps have a
+    thread each.
 
-    What either raises is raised to whoever takes the results, after those before it. The threads
-    have ended when the context has; what they are at then is finished first, so that nothing is
-    broken off half-way. While the context waits for them it calls `hurry` now and then: what hangs
-    may be given up, for nobody takes it any more.
+    What any of them raises is raised to whoever takes the results, after those before it. The
+    threads have ended when the context has; what they are at then is finished first, so that
+    nothing is broken off half-way. While the context waits for them it calls `hurry` now and then:
+    what hangs may be given up, for nobody takes it any more.
     """
     stop = Event()
     made: _Lane[A] = _Lane(stop, Queue(1))
-    stepped: _Lane[B] = _Lane(stop, Queue(1))
-    results = (step(item) for item in made.items())
+    pieces: _Lane[B] = _Lane(stop, Queue(1))
+    embedded: _Lane[C] = _Lane(stop, Queue(1))
+    cuts = (cut(item) for item in made.items())
+    results = (embed(some) for some in pieces.items())
     threads = [
         Thread(target=made.fill, args=[items], name="ingest-read", daemon=True),
-        Thread(target=stepped.fill, args=[results], name="ingest-embed", daemon=True),
+        Thread(target=pieces.fill, args=[cuts], name="ingest-cut", daemon=True),
+        Thread(target=embedded.fill, args=[results], name="ingest-embed", daemon=True),
     ]
     try:
         for thread in threads:
             thread.start()
-        yield stepped.items()
+        yield embedded.items()
     finally:
         stop.set()
         # Ctrl-C may come before all of them were started.

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ingest.errors import IngestError
 from ingest.feed import Feed
@@ -26,8 +26,9 @@ from storage.corpus import CorpusWriter
 from storage.errors import DatabaseLostError, DatabaseUnreachableError, StorageError
 from storage.records import Committed, KnownSource, ReadResource, SourceId
 
-_BATCHES_UNDER_WAY = 2
-"""While a batch is prepared: one that is being stored, and one that waits for that."""
+_BATCHES_UNDER_WAY = 4
+"""While a batch is cut: one that is being stored, one that is being embedded, and one that waits
+for each of these."""
 
 
 def ignore(_event: object) -> None:
@@ -46,7 +47,7 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A batch whose texts are embedded, as far as can be told before its turn."""
+    """A batch whose texts are cut, and then embedded, as far as can be told before its turn."""
 
     prepared: Prepared
     read: Sequence[ReadResource]
@@ -122,14 +123,18 @@ class Ingestion:
 
     def _ingest(self, feed: Feed, report: IngestReport, started: float, *, prune: bool) -> None:
         reading = self._reading(report, prune=prune)
-        prepared: deque[Prepared] = deque(maxlen=_BATCHES_UNDER_WAY)
+        coming: deque[Sequence[str]] = deque(maxlen=_BATCHES_UNDER_WAY)
 
-        def prepare(batch: Batch) -> _Ready:
-            prepared.append(self.placer.prepare(batch.found, list(prepared)))
-            return _Ready(prepared[-1], batch.read)
+        def cut(batch: Batch) -> _Ready:
+            prepared = self.placer.cut_ahead(batch.found, coming)
+            coming.append(prepared.contents)
+            return _Ready(prepared, batch.read)
+
+        def embed(ready: _Ready) -> _Ready:
+            return replace(ready, prepared=self.placer.embed_ahead(ready.prepared))
 
         batches = reading.batches(feed)
-        with overlapped(batches, prepare, hurry=self.documents.interrupt) as ready:
+        with overlapped(batches, cut, embed, hurry=self.documents.interrupt) as ready:
             for batch in ready:
                 self._store(batch, report)
                 report.seconds = time.monotonic() - started

@@ -7,8 +7,9 @@ sources' any more, when it is found again after chunker, embedder or settings ha
 when the original that it is nearly the same as goes.
 """
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from ingest.audience import Audience, Readership, includes
 from ingest.make import Ahead, Draft, Maker, sha256
@@ -96,16 +97,19 @@ class Placer:
     writer: CorpusWriter
     maker: Maker
 
-    def prepare(self, found: Sequence[Found], under_way: Sequence[Prepared]) -> Prepared:
-        """Make what seems to be new, without waiting for the batches that are `under_way`."""
+    def cut_ahead(self, found: Sequence[Found], coming: Iterable[Sequence[str]]) -> Prepared:
+        """Cut what seems to be new, without waiting for the batches that are under way: the
+        contents of these are `coming`."""
         contents = [sha256(item.content.text) for item in found]
-        coming = {content for batch in under_way for content in batch.contents}
-        present = {*self.writer.documents_with(contents), *coming}
+        present = {*self.writer.documents_with(contents), *chain.from_iterable(coming)}
         gained = _by_content(found, contents)
         drafts = _first_drafts(gained, present)
         readers = Readership(writer=self.writer, gained=_titlings(gained))
-        ahead = self.maker.ahead(drafts, readers)
-        return Prepared(found, contents, ahead)
+        return Prepared(found, contents, self.maker.cut_ahead(drafts, readers))
+
+    def embed_ahead(self, prepared: Prepared) -> Prepared:
+        """`prepared` with the vectors of what was cut."""
+        return replace(prepared, ahead=self.maker.embed_ahead(prepared.ahead))
 
     def place(self, prepared: Prepared) -> Plan:
         """Where the texts of one batch go."""

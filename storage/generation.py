@@ -195,6 +195,15 @@ class Generation:
         }
 
     def _key_rows(self, keys_of: Iterable[tuple[DocumentId, TextKeys]]) -> list[dict[str, Any]]:
+        """In the order of their table, where each page is then written once."""
+        held = sorted(
+            {
+                (kind, key, document)
+                for document, keys in keys_of
+                for kind, some in (("near", keys.near), ("edge", keys.edge))
+                for key in some
+            }
+        )
         return [
             {
                 "collection_id": self.collection_id,
@@ -202,9 +211,7 @@ class Generation:
                 "key": key,
                 "document_id": document,
             }
-            for document, keys in keys_of
-            for kind, some in (("near", keys.near), ("edge", keys.edge))
-            for key in dict.fromkeys(some)
+            for kind, key, document in held
         ]
 
     def _confirm(self, confirmed: Sequence[Confirmed]) -> None:

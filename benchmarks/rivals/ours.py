@@ -29,6 +29,7 @@ from storage.records import EmbeddingSpace, Vectors
 OURS = ("ingest", "storage", "rag_pipeline")
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 SAMPLE_S = 0.004
 """Of CPU time; kernels tick no finer."""
 
@@ -193,9 +194,9 @@ def sampled(into: Counter[str]) -> Iterator[None]:
 
 @contextmanager
 def in_one_thread(
-    items: Iterable[A], step: Callable[[A], B], **_threads: object
-) -> Iterator[Iterator[B]]:
-    yield map(step, items)
+    items: Iterable[A], cut: Callable[[A], B], embed: Callable[[B], C], **_threads: object
+) -> Iterator[Iterator[C]]:
+    yield map(embed, map(cut, items))
 
 
 if __name__ == "__main__":

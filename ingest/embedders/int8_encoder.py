@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.embedders.errors import UnfitModelError
+from ingest.embedders.local import TokenizedText
 from ingest.embedders.model_folder import ModelFolder, read_json
+from ingest.embedders.word_ids import TokenIds
 from storage.records import Vectors
 
 if TYPE_CHECKING:
@@ -68,13 +70,18 @@ class Int8Encoder:
             ) from error
         return cls(encoder, model, pooling_of(model))
 
+    @property
+    def passes_ahead(self) -> int:
+        """One: another thread of Python may run when a pass ends, and give way only after 5 ms."""
+        return 1
+
     def begin_thread(self) -> None:
         """Nothing to do: CTranslate2 has threads of its own, one core each."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[TokenizedText]) -> Vectors:
         import ctranslate2
 
-        ids, lengths = _padded(self.model.token_ids(texts))
+        ids, lengths = _padded([text.ids for text in texts])
         output = self.encoder.forward_batch(
             ctranslate2.StorageView.from_array(ids), ctranslate2.StorageView.from_array(lengths)
         )
@@ -107,7 +114,7 @@ def _pooling(path: Path) -> Pooling:
     return pooling
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> tuple[_Numbers, _Numbers]:
+def _padded(rows: Sequence[TokenIds]) -> tuple[TokenIds, _Numbers]:
     """Token ids (len(rows), longest), filled up with zeros that are never read, and lengths."""
     lengths = np.array([len(row) for row in rows], np.int32)
     ids = np.zeros((len(rows), int(lengths.max())), np.int32)

@@ -12,14 +12,25 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from ingest.embedders.model_folder import MARKS, ModelFolder
+from ingest.embedders.model_folder import ModelFolder
+from ingest.embedders.word_ids import TokenIds
 from ingest.errors import EmbeddingError
 from storage.records import EmbeddingSpace, Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedText:
+    """A text, and what the model reads of it."""
+
+    text: str
+    ids: TokenIds
+    """Marks included; no more than the model reads."""
 
 
 class TextEncoder(Protocol):
@@ -29,10 +40,14 @@ class TextEncoder(Protocol):
     def batch_tokens(self) -> int:
         """Tokens in one forward pass, padding included, at which it is fastest."""
 
+    @property
+    def passes_ahead(self) -> int:
+        """Passes to hand to it beyond those that run, so that no core waits for Python."""
+
     def begin_thread(self) -> None:
         """Is called once in each thread that runs passes beside others, before the first."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[TokenizedText]) -> Vectors:
         """One forward pass: unit vectors, float32 (len(texts), dimension).
 
         Raises RuntimeError or ValueError if it fails.
@@ -74,11 +89,12 @@ class LocalEmbedder:
         if not texts:
             return vectors
         encoder = self.encoder
+        read = [*map(TokenizedText, texts, self.model.token_ids(texts))]
         budget = self._batch_tokens or encoder.batch_tokens
-        batches = list(_packed(self.count(texts), limit=self.max_tokens, budget=budget))
+        batches = list(_packed([len(text.ids) for text in read], budget=budget))
 
         def forward(batch: list[int]) -> None:
-            vectors[batch] = encoder.encode([texts[row] for row in batch])
+            vectors[batch] = encoder.encode([read[row] for row in batch])
 
         try:
             if len(batches) == 1:
@@ -106,10 +122,11 @@ class LocalEmbedder:
 
     @cached_property
     def _made_pool(self) -> ThreadPoolExecutor:
+        encoder = self._loaded_encoder
         return ThreadPoolExecutor(
-            self._threads,
+            self._threads + encoder.passes_ahead,
             thread_name_prefix="embed",
-            initializer=self._loaded_encoder.begin_thread,
+            initializer=encoder.begin_thread,
         )
 
 
@@ -118,9 +135,8 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _packed(counts: Sequence[int], *, limit: int, budget: int) -> Iterator[list[int]]:
+def _packed(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
     """Rows in batches of like length, longest first, each within the budget of tokens."""
-    lengths = [min(count, limit) + MARKS for count in counts]
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
         if batch and (len(batch) + 1) * lengths[batch[0]] > budget:

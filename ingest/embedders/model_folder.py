@@ -3,19 +3,23 @@
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ingest.embedders.word_ids import TokenIds, WordIds, reads_word_by_word
 from ingest.errors import EmbeddingError
+from storage.bulk import batches
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MARKS = 2
 """Tokens that the model adds to each text: its beginning and its end."""
-_TEXTS_A_COUNT = 2_000
+_TEXTS_A_STEP = 256
 
 
 class ModelFolder:
@@ -32,12 +36,7 @@ class ModelFolder:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without marks and without limit."""
-        counts: list[int] = []
-        for at in range(0, len(texts), _TEXTS_A_COUNT):
-            step = list(texts[at : at + _TEXTS_A_COUNT])
-            encoded = self.tokenizer.encode_batch_fast(step, add_special_tokens=False)
-            counts += [len(encoding) for encoding in encoded]
-        return counts
+        return [len(ids) for ids in self._ids(texts)]
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Where each token of `text` begins and ends, in code points."""
@@ -46,12 +45,31 @@ class ModelFolder:
         ).offsets
         return offsets
 
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def token_ids(self, texts: Sequence[str]) -> list[TokenIds]:
         """What the model reads of each text: its first `max_tokens` tokens between the marks."""
-        encoded = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        for encoding in encoded:
-            encoding.truncate(self.max_tokens)
-        return [self.tokenizer.post_process(encoding).ids for encoding in encoded]
+        begin, end = self._marks
+        return [np.concatenate([begin, ids[: self.max_tokens], end]) for ids in self._ids(texts)]
+
+    def _ids(self, texts: Sequence[str]) -> Iterator[TokenIds]:
+        """The ids of each text, without marks and without limit."""
+        for step in batches(texts, _TEXTS_A_STEP):
+            if self._words is not None:
+                yield from self._words.of(step)
+            else:
+                encoded = self.tokenizer.encode_batch_fast(step, add_special_tokens=False)
+                yield from (np.array(encoding.ids, np.int32) for encoding in encoded)
+
+    @cached_property
+    def _words(self) -> WordIds | None:
+        return WordIds(self.tokenizer) if reads_word_by_word(self.tokenizer) else None
+
+    @cached_property
+    def _marks(self) -> tuple[TokenIds, TokenIds]:
+        """What the model adds before and after a text."""
+        encoding = self.tokenizer.encode("a")
+        ids, is_mark = np.array(encoding.ids, np.int32), encoding.special_tokens_mask
+        first, last = is_mark.index(0), len(ids) - is_mark[::-1].index(0)
+        return ids[:first], ids[last:]
 
     def settings_sha256(self) -> str:
         """One SHA-256 for every file that decides, beside the weights, what the model says."""

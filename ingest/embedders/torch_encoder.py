@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ingest.embedders.local import TokenizedText
 from ingest.embedders.model_folder import ModelFolder
 from ingest.errors import EmbeddingError
 from storage.records import Vectors
@@ -19,6 +20,7 @@ class TorchEncoder:
     """A model that sentence-transformers has loaded."""
 
     batch_tokens = 2048
+    passes_ahead = 0
 
     def __init__(self, model: "SentenceTransformer") -> None:
         self._model = model
@@ -44,11 +46,11 @@ class TorchEncoder:
 
         torch.set_num_threads(1)
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[TokenizedText]) -> Vectors:
         import torch
 
         with torch.inference_mode():
-            features = self._model.preprocess(list(texts))
+            features = self._model.preprocess([text.text for text in texts])
             vectors = self._model(features)["sentence_embedding"]
             unit: Vectors = torch.nn.functional.normalize(vectors, dim=1).numpy()
             return unit

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
@@ -720,3 +720,29 @@ class TestExplain:
         shelf.put({"o": OTHER}, boilerplate_after=3)
         shown = self.report(shelf, boilerplate_after=3)
         assert (shown["sources"], shown["texts"], shown["boilerplate_lines"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("policy", ["link", "skip"])
+def test_a_batch_asks_the_database_as_often_however_many_copies_it_holds(
+    shelf: Shelf, policy: str
+) -> None:
+    """What each text is compared with is read for all of them at once."""
+
+    def originals(*numbers: int) -> dict[str, str]:
+        return {f"o{n}": " ".join(f"word{n}x{place}" for place in range(30)) + "." for n in numbers}
+
+    def look_ups(few: range) -> int:
+        """How often documents are asked for while a copy of each of `few` is ingested."""
+        asked: list[str] = []
+        records = [
+            {"_id": f"c{name}", "text": f"{text} More."} for name, text in originals(*few).items()
+        ]
+        with shelf.open(dedup={"near_duplicates": policy}) as rag:
+            engine = parts_of(rag).database.engine
+            event.listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+            report = rag.ingest_records(records, source="copies")
+        assert report.documents.near_duplicate == len(few)
+        return sum("FROM documents" in said for said in asked)
+
+    shelf.put(originals(*range(40)), policy)
+    assert look_ups(range(1)) == look_ups(range(1, 40))

@@ -359,7 +359,8 @@ def test_a_text_that_is_under_way_is_embedded_once_however_often_it_comes(
     with parts_of(rag).ingestion("default", **about) as ingestion:
         maker = ingestion.placer.maker
         for _ in range(20):
-            maker.ahead({draft.content_sha256: draft}, Readership(writer=maker.writer))
+            readers = Readership(writer=maker.writer)
+            maker.embed_ahead(maker.cut_ahead({draft.content_sha256: draft}, readers))
     assert embedder.embedded == [draft.text]
 
 

@@ -1,4 +1,4 @@
-"""Two steps that run ahead: in order, bounded, and gone when nobody takes their results."""
+"""Steps that run ahead: in order, bounded, and gone when nobody takes their results."""
 
 import gc
 import random
@@ -7,13 +7,14 @@ import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pytest
 
 from ingest.overlap import overlapped
 
-UNDER_WAY = 5
+A = TypeVar("A")
+UNDER_WAY = 7
 """One with whoever takes the results, one a queue, and one with each thread."""
 
 
@@ -26,6 +27,10 @@ def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
+
+
+def same(item: A) -> A:
+    return item
 
 
 def doubled(number: int) -> int:
@@ -48,17 +53,17 @@ def taken(ready: Iterator[int]) -> tuple[list[int], BaseException | None]:
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    with overlapped(range(500), doubled) as ready:
-        assert list(ready) == list(range(0, 1000, 2))
+    with overlapped(range(500), doubled, str) as ready:
+        assert list(ready) == [str(number) for number in range(0, 1000, 2)]
 
 
 def test_no_items_give_no_results() -> None:
-    with overlapped([], doubled) as ready:
+    with overlapped([], same, doubled) as ready:
         assert list(ready) == []
 
 
 def test_what_comes_after_the_last_result_is_the_end_again() -> None:
-    with overlapped([1], doubled) as ready:
+    with overlapped([1], same, doubled) as ready:
         assert list(ready) == [2]
         assert next(ready, None) is None
 
@@ -68,12 +73,13 @@ def test_what_comes_after_the_last_result_is_the_end_again() -> None:
 def test_an_error_of_the_items_comes_after_the_results_before_it(
     count: int, error: BaseException
 ) -> None:
-    with overlapped(failing_after(count, error), doubled) as ready:
+    with overlapped(failing_after(count, error), same, doubled) as ready:
         assert taken(ready) == ([2 * number for number in range(count)], error)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_an_error_of_the_step_comes_after_the_results_before_it(count: int) -> None:
+@pytest.mark.parametrize("fails_at", ["cut", "embed"])
+def test_an_error_of_a_step_comes_after_the_results_before_it(count: int, fails_at: str) -> None:
     error = ValueError("no vector")
 
     def step(number: int) -> int:
@@ -81,30 +87,49 @@ def test_an_error_of_the_step_comes_after_the_results_before_it(count: int) -> N
             raise error
         return number
 
-    with overlapped(range(20), step) as ready:
+    cut, embed = (step, same) if fails_at == "cut" else (same, step)
+    with overlapped(range(20), cut, embed) as ready:
         assert taken(ready) == (list(range(count)), error)
 
 
 def test_a_step_that_runs_into_the_end_of_something_does_not_end_the_run_quietly() -> None:
-    with overlapped([[1], [], [3]], lambda some: next(iter(some))) as ready:
+    with overlapped([[1], [], [3]], same, lambda some: next(iter(some))) as ready:
         came, error = taken(ready)
     assert came == [1]
     assert isinstance(error, RuntimeError)
 
 
-def test_nothing_is_made_after_the_step_failed() -> None:
+def test_nothing_is_made_after_a_step_failed() -> None:
     asked: list[int] = []
 
     def step(number: int) -> int:
         asked.append(number)
         raise ValueError
 
-    with pytest.raises(ValueError), overlapped(range(1000), step) as ready:  # noqa: PT011
+    with pytest.raises(ValueError), overlapped(range(1000), same, step) as ready:  # noqa: PT011
         next(ready)
     assert asked == [0]
 
 
-def test_whoever_stops_early_stops_both_steps() -> None:
+def test_one_item_is_cut_while_the_one_before_it_is_embedded() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def step(number: int) -> int:
+        both.wait()
+        return number
+
+    # The first has no other beside it while it is cut, nor the last while it is embedded.
+    def cut(number: int) -> int:
+        return number if number == 0 else step(number)
+
+    def embed(number: int) -> int:
+        return number if number == 9 else step(number)
+
+    with overlapped(range(10), cut, embed) as ready:
+        assert list(ready) == list(range(10))
+
+
+def test_whoever_stops_early_stops_all_steps() -> None:
     made: list[int] = []
     stepped: list[int] = []
 
@@ -117,7 +142,7 @@ def test_whoever_stops_early_stops_both_steps() -> None:
         stepped.append(number)
         return number
 
-    with overlapped(endless(), step) as ready:
+    with overlapped(endless(), same, step) as ready:
         assert [next(ready) for _ in range(3)] == [0, 1, 2]
     counted = len(made), len(stepped)
     time.sleep(0.05)
@@ -126,10 +151,10 @@ def test_whoever_stops_early_stops_both_steps() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, ValueError])
-def test_an_error_of_whoever_takes_the_results_stops_both_steps_and_is_passed_on(
+def test_an_error_of_whoever_takes_the_results_stops_all_steps_and_is_passed_on(
     error: type[BaseException],
 ) -> None:
-    with pytest.raises(error), overlapped(failing_after(50, OSError()), doubled) as ready:  # noqa: PT012
+    with pytest.raises(error), overlapped(failing_after(50, OSError()), same, doubled) as ready:  # noqa: PT012
         next(ready)
         raise error
 
@@ -142,7 +167,8 @@ def test_what_hangs_is_hurried_when_nobody_takes_it_any_more() -> None:
         assert hurried.wait(60)
         yield 2
 
-    with pytest.raises(KeyboardInterrupt), overlapped(items(), doubled, hurry=hurried.set) as ready:  # noqa: PT012
+    ahead = overlapped(items(), same, doubled, hurry=hurried.set)
+    with pytest.raises(KeyboardInterrupt), ahead as ready:  # noqa: PT012
         next(ready)
         raise KeyboardInterrupt
     assert hurried.is_set()
@@ -150,14 +176,14 @@ def test_what_hangs_is_hurried_when_nobody_takes_it_any_more() -> None:
 
 def test_what_ends_by_itself_is_not_hurried() -> None:
     hurried = threading.Event()
-    with overlapped(range(5), doubled, hurry=hurried.set) as ready:
+    with overlapped(range(5), same, doubled, hurry=hurried.set) as ready:
         assert len(list(ready)) == 5
     assert not hurried.is_set()
 
 
 def test_a_generator_around_it_that_is_closed_closes_it() -> None:
     def results() -> Iterator[int]:
-        with overlapped(range(1000), doubled) as ready:
+        with overlapped(range(1000), same, doubled) as ready:
             yield from ready
 
     around = results()
@@ -176,7 +202,7 @@ def test_a_few_items_are_alive_at_a_time_however_many_there_are() -> None:
             yield item
             del item
 
-    with overlapped(made(), lambda item: item) as ready:
+    with overlapped(made(), same, same) as ready:
         for count, _ in enumerate(ready):
             if count % 30 == 0:
                 time.sleep(0.01)
@@ -206,7 +232,7 @@ def lines(tmp_path: Path) -> Path:
 
 def test_files_that_the_items_come_from_are_closed_after_an_early_stop(lines: Path) -> None:
     files: list[BinaryIO] = []
-    with overlapped(nested(lines, files), len) as ready:
+    with overlapped(nested(lines, files), same, len) as ready:
         next(ready)
     assert [file.closed for file in files] == [True]
 
@@ -214,21 +240,21 @@ def test_files_that_the_items_come_from_are_closed_after_an_early_stop(lines: Pa
 def test_files_are_closed_while_the_error_that_stopped_it_is_still_looked_at(lines: Path) -> None:
     files: list[BinaryIO] = []
     items = nested(lines, files)
-    with pytest.raises(KeyboardInterrupt) as raised, overlapped(items, len) as ready:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt) as raised, overlapped(items, same, len) as ready:  # noqa: PT012
         next(ready)
         raise KeyboardInterrupt
     assert raised.traceback
     assert [file.closed for file in files] == [True]
 
 
-def test_files_are_closed_after_the_step_failed(lines: Path) -> None:
+def test_files_are_closed_after_a_step_failed(lines: Path) -> None:
     files: list[BinaryIO] = []
 
     def step(_line: bytes) -> int:
         raise ValueError("no vector")
 
     items = nested(lines, files)
-    with overlapped(items, step) as ready:
+    with overlapped(items, same, step) as ready:
         assert str(taken(ready)[1]) == "no vector"
     assert [file.closed for file in files] == [True]
 
@@ -242,7 +268,7 @@ def test_what_the_items_leave_behind_runs_in_the_thread_that_made_them(lines: Pa
         finally:
             threads.append(threading.current_thread().name)
 
-    with overlapped(items(), doubled) as ready:
+    with overlapped(items(), same, doubled) as ready:
         next(ready)
     assert threads == ["ingest-read"]
 
@@ -254,7 +280,7 @@ def test_an_error_while_the_items_are_closed_is_not_lost() -> None:
         finally:
             raise OSError("the disk is gone")
 
-    with overlapped(items(), doubled) as ready:
+    with overlapped(items(), same, doubled) as ready:
         came, error = taken(ready)
     assert (came, str(error)) == ([0, 2, 4], "the disk is gone")
 
@@ -264,6 +290,7 @@ def random_run(seed: int) -> None:
     luck = random.Random(seed)
     count, stops_at = luck.randrange(30), luck.randrange(40)
     fails_at = luck.choice([None, luck.randrange(30)])
+    fails_early = luck.random() < 0.5
 
     def pause() -> None:
         if luck.random() < 0.2:
@@ -287,7 +314,8 @@ def random_run(seed: int) -> None:
             if number == stops_at:
                 return
 
-    with overlapped(items(), step) as ready:
+    cut, embed = (step, same) if fails_early else (same, step)
+    with overlapped(items(), cut, embed) as ready:
         came, error = taken(results(ready))
     end = min(count, stops_at + 1)
     fails = fails_at is not None and fails_at < end
