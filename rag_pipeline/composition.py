@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rag_pipeline.generation.language_model import LanguageModel
     from rag_pipeline.retrieval.rerank.port import Reranker
     from rag_pipeline.retrieval.search import Retriever
+    from rag_pipeline.retrieval.turns import Turns
     from rag_pipeline.retrieval.view import Shelf
     from rag_pipeline.weights.store import WeightStore
     from storage.following import Follower
@@ -178,7 +179,15 @@ class Composition:
             understanding=Understanding(embedder=self.embedder, writer=writer),
             settings=settings,
             reranker=self._reranker(settings),
+            turns=self.turns,
         )
+
+    @cached_property
+    def turns(self) -> "Turns":
+        """Who may search now."""
+        from rag_pipeline.retrieval.turns import Turns
+
+        return Turns(waits_for_server=not self.database.is_sqlite)
 
     def _searchable(self, name: str, principal: Principal) -> Collection:
         collection = self.reader.collection(name, principal=principal)

@@ -302,26 +302,27 @@ class RagPipeline:
         side. Raises `QueryError`, `FilterError`, `AsOfError`, `NotFoundError`,
         `SpaceMismatchError`.
         """
-        retriever = self._parts.retriever(
-            collection, principal=self._principal, writes=hyde or bool(earlier)
-        )
-        return retriever.search(
-            query,
-            principal=self._principal,
-            limit=limit,
-            mode=mode,
-            origins=_origins(origins),
-            where=_filter(where),
-            as_of=as_of,
-            operators=operators,
-            diversity=diversity,
-            collapse=collapse,
-            expand=expand,
-            explain=explain,
-            earlier=earlier,
-            hypothesis=hyde,
-            vector=_vector(vector),
-        )
+        with self._parts.turns.searching():
+            retriever = self._parts.retriever(
+                collection, principal=self._principal, writes=hyde or bool(earlier)
+            )
+            return retriever.search(
+                query,
+                principal=self._principal,
+                limit=limit,
+                mode=mode,
+                origins=_origins(origins),
+                where=_filter(where),
+                as_of=as_of,
+                operators=operators,
+                diversity=diversity,
+                collapse=collapse,
+                expand=expand,
+                explain=explain,
+                earlier=earlier,
+                hypothesis=hyde,
+                vector=_vector(vector),
+            )
 
     def search_documents(
         self,

@@ -47,17 +47,20 @@ def reinforced(
     score = fused.score * fused.scale
     order = np.lexsort((candidates.ids, -np.round(score, 9)))
     near = order[:NEIGHBOURS]
-    centroid = _centroid(order, score, candidates.documents, vectors)
+    # In float32 the last digits of a product depend on where in memory a vector lies, and so on the
+    # process.
+    wide = vectors.astype(np.float64)
+    centroid = _centroid(order, score, candidates.documents, wide)
     signals = {
-        "centroid": weights.centroid * deviations(_cosines(vectors, centroid)),
-        "neighbours": weights.neighbours * _lent(vectors, near, score[near]),
+        "centroid": weights.centroid * deviations(wide @ centroid),
+        "neighbours": weights.neighbours * _lent(wide, near, score[near]),
         "document": weights.document * deviations(_of_documents(candidates, vectors)),
     }
     before = {name: part * fused.scale for name, part in fused.parts.items()}
     return combined(candidates.ids, before | signals)
 
 
-def _centroid(order: Ids, score: Scores, documents: Ids, vectors: Vectors) -> _Wide:
+def _centroid(order: Ids, score: Scores, documents: Ids, vectors: _Wide) -> _Wide:
     """Of the best chunk of each of the best texts; unit length, (dimension,)."""
     _, first = np.unique(documents[order], return_index=True)
     best = order[np.sort(first)[:BEST_TEXTS]]
@@ -66,9 +69,9 @@ def _centroid(order: Ids, score: Scores, documents: Ids, vectors: Vectors) -> _W
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float64)
 
 
-def _lent(vectors: Vectors, near: Ids, score: Scores) -> Scores:
+def _lent(vectors: _Wide, near: Ids, score: Scores) -> Scores:
     """What the near ones' mean score is for each row, above the lowest such mean."""
-    likeness = _products(vectors, vectors[near]).astype(np.float64) / TEMPERATURE
+    likeness = _products(vectors, vectors[near]) / TEMPERATURE
     likeness[near, np.arange(near.size)] = -np.inf
     likeness -= likeness.max(axis=1, keepdims=True)
     say = np.exp(likeness, out=likeness)
@@ -107,13 +110,7 @@ def _sums(rows: Vectors, places: Ids) -> _Wide:
     return rows[at].astype(np.float64)
 
 
-def _cosines(vectors: Vectors, direction: _Wide) -> _Wide:
-    """In float64: in float32 the last digits of a product with one vector may depend on where in
-    memory it lies, and so on the process."""
-    return np.asarray(vectors.astype(np.float64) @ direction, np.float64)
-
-
-def _products(rows: Vectors, columns: Vectors) -> Vectors:
+def _products(rows: _Wide, columns: _Wide) -> _Wide:
     """Inner products, (rows, columns), on this thread alone."""
     step = max(1, _FLOPS_ON_ONE_THREAD // max(columns.size, 1))
     blocks = [rows[at : at + step] @ columns.T for at in range(0, len(rows), step)]

@@ -1,6 +1,7 @@
 """Search by a principal, at one generation: the order of its steps."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from rag_pipeline.defaults import Mode
@@ -19,9 +20,9 @@ from rag_pipeline.retrieval.ranking import (
 )
 from rag_pipeline.retrieval.rerank.port import RerankCandidate, Reranker
 from rag_pipeline.retrieval.settings import RetrievalSettings
-from rag_pipeline.retrieval.turn import TURN
+from rag_pipeline.retrieval.turns import Turns
 from rag_pipeline.retrieval.understanding import Understanding
-from rag_pipeline.retrieval.view import Shelf, View, view_of
+from rag_pipeline.retrieval.view import Shelf, View, are_at, view_of
 from storage.filters import Filter
 from storage.reading import REAL_ONLY, CorpusReader
 from storage.records import ChunkId, Collection, Hit, Origin, Principal, Vectors
@@ -48,6 +49,7 @@ class Retriever:
     understanding: Understanding
     settings: RetrievalSettings
     reranker: Reranker | None = None
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def collection(self) -> Collection:
@@ -95,8 +97,9 @@ class Retriever:
             hypothesis=hypothesis,
         )
         check_request(request)
-        (asked,) = self.understanding.of([query], request, vector)
-        return self._found(self._view(request), asked, request)
+        with self.turns.searching():
+            asked = self._understood(query, request, vector)
+            return self._found(self._view(request), asked, request)
 
     def search_documents(
         self,
@@ -154,8 +157,16 @@ class Retriever:
         vector, keyword = sides(view, query, mode="hybrid", depth=self.settings.depth)
         return gathered(view, query, vector, keyword)
 
+    def _understood(self, query: str, request: Request, vector: Vectors | None) -> Query:
+        asks_generator = request.earlier or request.hypothesis
+        with self.turns.aside() if asks_generator else nullcontext():
+            (asked,) = self.understanding.of([query], request, vector)
+        return asked
+
     def _view(self, request: Request) -> View:
-        return view_of(self.reader, self.shelves, request)
+        is_there = request.as_of is None and are_at(self.shelves, self.reader.served())
+        with nullcontext() if is_there else self.turns.aside():
+            return view_of(self.reader, self.shelves, request)
 
     def _found(self, view: View, query: Query, request: Request) -> SearchResult:
         view = view.narrowed(query.clauses)
@@ -171,7 +182,7 @@ class Retriever:
 
     def _ranked(self, view: View, query: Query, mode: Mode, least: int = 0) -> Ranking:
         depth = max(least, self.settings.depth)
-        with TURN:
+        with self.turns.ranking():
             return ranked(view, query, mode=mode, depth=depth, settings=self.settings)
 
     def _shown(self, view: View, query: Query, ranking: Ranking, request: Request) -> SearchResult:

@@ -186,12 +186,20 @@ def _position(reader: CorpusReader, shelves: Sequence[Shelf], as_of: AsOf | None
         return as_of
     if as_of is not None:
         return reader.position_as_of(as_of)
-    followers = [follower for shelf in shelves for follower in (shelf.vectors, shelf.keywords)]
-    position = followers[0].catch_up()
-    for follower in followers[1:]:
+    position = shelves[0].vectors.catch_up()
+    for follower in _followers(shelves):
         if follower.index.applied != position:
             follower.catch_up()
     return position
+
+
+def are_at(shelves: Sequence[Shelf], position: Position) -> bool:
+    """Whether no index has to be moved to stand at `position`."""
+    return all(follower.index.applied == position for follower in _followers(shelves))
+
+
+def _followers(shelves: Sequence[Shelf]) -> list[Follower[VectorIndex] | Follower[KeywordIndex]]:
+    return [follower for shelf in shelves for follower in (shelf.vectors, shelf.keywords)]
 
 
 def _part(reader: CorpusReader, shelf: Shelf, request: Request, position: Position) -> Part:
