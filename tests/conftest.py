@@ -5,6 +5,7 @@ faster than migrating each; the tests of migrations start from an empty one.
 """
 
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ from storage import schema
 from storage.engine import Database
 
 _TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heeded_ctrl_c() -> None:
+    """A shell starts what is to run in the background with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

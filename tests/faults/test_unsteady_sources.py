@@ -14,7 +14,8 @@ import storage.generation
 from ingest.report import IngestReport
 from rag_pipeline.pipeline import RagPipeline
 
-FILES = 6
+FILES = 12
+"""More than are read ahead while the first is stored."""
 
 
 @pytest.fixture
