@@ -155,8 +155,7 @@ class Comparison:
     def _fetch(self, documents: Iterable[DocumentId]) -> None:
         """Make stored texts ready to be compared with."""
         missing = [key for key in dict.fromkeys(documents) if key not in self._content_of]
-        found = self.writer.documents(missing) if missing else {}
-        for key, document in found.items():
+        for key, document in self.writer.documents(missing).items():
             self._content_of[key] = document.content_sha256
             self._stored_under[document.content_sha256] = key
             if document.content_sha256 not in self._shingled:

@@ -164,8 +164,11 @@ class Retriever:
         return asked
 
     def _view(self, request: Request) -> View:
-        is_there = request.as_of is None and are_at(self.shelves, self.reader.served())
-        with nullcontext() if is_there else self.turns.aside():
+        if request.as_of is None:
+            position = self.reader.served()
+            if are_at(self.shelves, position):
+                return view_of(self.reader, self.shelves, replace(request, as_of=position))
+        with self.turns.aside():
             return view_of(self.reader, self.shelves, request)
 
     def _found(self, view: View, query: Query, request: Request) -> SearchResult:
@@ -182,7 +185,7 @@ class Retriever:
 
     def _ranked(self, view: View, query: Query, mode: Mode, least: int = 0) -> Ranking:
         depth = max(least, self.settings.depth)
-        with self.turns.ranking():
+        with self.turns.ranking:
             return ranked(view, query, mode=mode, depth=depth, settings=self.settings)
 
     def _shown(self, view: View, query: Query, ranking: Ranking, request: Request) -> SearchResult:

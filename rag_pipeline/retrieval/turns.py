@@ -20,7 +20,8 @@ class Turns:
     def __init__(self, *, waits_for_server: bool = False) -> None:
         each = WHILE_A_SERVER_ANSWERS if waits_for_server else 1
         self._places = threading.BoundedSemaphore(each * (os.cpu_count() or 1))
-        self._ranking = threading.Lock()
+        self.ranking = threading.Lock()
+        """Of the only one that ranks. Nothing else may be waited for meanwhile."""
         self._own = threading.local()
 
     @contextmanager
@@ -49,12 +50,6 @@ class Turns:
         finally:
             self._places.acquire()
             self._own.has_place = True
-
-    @contextmanager
-    def ranking(self) -> Iterator[None]:
-        """Be the only one. Nothing else may be waited for meanwhile."""
-        with self._ranking:
-            yield
 
     @property
     def _has_place(self) -> bool:

@@ -103,7 +103,7 @@ def test_one_ranks_at_a_time() -> None:
     def rank() -> None:
         nonlocal inside
         for _ in range(50):
-            with turns.ranking():
+            with turns.ranking:
                 inside += 1
                 assert inside == 1
                 inside -= 1
