@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ingest.sandbox.readers import DocumentReader
     from rag_pipeline.entities.recognise import EntityRecogniser
     from rag_pipeline.generation.answer import Answerer
+    from rag_pipeline.generation.drafting import Drafter
     from rag_pipeline.generation.language_model import LanguageModel
     from rag_pipeline.retrieval.rerank.port import Reranker
     from rag_pipeline.retrieval.search import Retriever
@@ -236,17 +237,29 @@ class Composition:
                 f" {error.errors()[0]['msg']}; remove them with: rag eval tune --reset -c {name}"
             ) from error
 
-    def answerer(self, name: str, *, principal: Principal) -> "Answerer":
-        """Answers from the collection of that name."""
+    def answerer(self, name: str, *, principal: Principal, extractive: bool = False) -> "Answerer":
+        """Answers from the collection of that name; if `extractive`, without a model."""
         from rag_pipeline.generation.answer import Answerer
 
         return Answerer(
             retriever=self.retriever(name, principal=principal),
             reader=self.reader,
             embed=self.embedder.embed,
-            model=self.language_model,
+            drafter=self._drafter(extractive=extractive),
             history=self.history,
             settings=self.settings.generation,
+        )
+
+    def _drafter(self, *, extractive: bool) -> "Drafter":
+        from rag_pipeline.generation.drafting import EXTRACTIVE, Extractive, Writing
+
+        if extractive or self.settings.generator == EXTRACTIVE:
+            return Extractive()
+        settings = self.settings.generation
+        return Writing(
+            model=self.language_model,
+            sentences=settings.sentences,
+            shown_tokens=settings.shown_tokens,
         )
 
     @contextmanager

@@ -6,10 +6,12 @@ RagError
 ├── DatasetError              a data set can't be made or written          (datasets/errors.py)
 ├── ArgumentError             LangChain handed over what can't be used
 │                                               (integrations/langchain/errors.py)
+├── ServiceError              a request that can't be served as it is       (service/errors.py)
 ├── EvaluationError           judgments, a run or a criterion can't be used (evaluation/errors.py)
 ├── TuningError               too few judged queries to fit a ranking on    (retrieval/errors.py)
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish
+    │   └── GeneratorUnavailableError  it can't be reached now, or its weights can't be used
     ├── RerankerError         a reranker's model can't be read or can't rank (retrieval/errors.py)
     ├── WeightsMissingError   the weights of a model are not on this machine   (weights/errors.py)
     ├── WeightsDamagedError   a file of a model is not what it was             (weights/errors.py)
@@ -39,3 +41,9 @@ class ModelError(RagError):
 
 class GenerationError(ModelError):
     """A language model can't take a prompt or did not finish an answer."""
+
+
+class GeneratorUnavailableError(GenerationError):
+    """A language model can't be reached, is overloaded, or its weights can't be used."""
+
+    retryable: ClassVar[bool] = True

@@ -3,10 +3,11 @@
 import getpass
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from rag_pipeline.composition import Composition
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
@@ -21,6 +22,7 @@ from storage.records import (
     PromptId,
     PromptRecord,
     PromptStatus,
+    Score,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rag_pipeline.evaluation.report import Report as EvaluationReport
     from rag_pipeline.evaluation.tune import Tuning
     from rag_pipeline.generation.answer import Answer, AnswerStream
+    from rag_pipeline.generation.language_model import Sampling, Turn
     from rag_pipeline.retrieval.query import AsOf
     from rag_pipeline.retrieval.search import SearchResult
     from storage.documents import SourceDocument
@@ -44,6 +47,26 @@ if TYPE_CHECKING:
     from storage.records import Vectors
 
 PathLike = str | os.PathLike[str]
+
+
+class Asking(TypedDict, total=False):
+    """How a question is to be answered; nothing of it has to be given."""
+
+    user: str | None
+    """Who asks; else the principal."""
+    session: str | None
+    """The conversation that it belongs to."""
+    parent_id: str | None
+    """The exchange that it follows."""
+    collection: str
+    earlier: "Sequence[Turn]"
+    """What was said before, oldest first."""
+    instructions: str
+    """What else the model is told about how to answer."""
+    sampling: "Sampling | None"
+    """How the model chooses its words; else as the settings say."""
+    extractive: bool
+    """Answer with sentences of the documents alone, and ask no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +101,29 @@ class PromptHistory:
         Raises `NotFoundError`.
         """
         return self.parts.history.show(prompt_id, principal=self.principal)
+
+    def rate(
+        self,
+        prompt_id: str,
+        value: float,
+        *,
+        metric: str = "rating",
+        user: str | None = None,
+        comment: str | None = None,
+        correction: str | None = None,
+    ) -> None:
+        """Say how good an answer is, from 0 (wrong) to 1 (right), and what it should have been.
+
+        Raises `NotFoundError`, `InvalidRecordError`.
+        """
+        score = Score(
+            value=value,
+            metric=metric,
+            user=user or _default_user(self.principal),
+            comment=comment,
+            correction=correction,
+        )
+        self.parts.history.rate(prompt_id, score, principal=self.principal)
 
 
 class RagPipeline:
@@ -132,6 +178,12 @@ class RagPipeline:
     def principal(self) -> Principal:
         """Who reads through this pipeline."""
         return self._principal
+
+    def acting_for(self, principal: Principal) -> "RagPipeline":
+        """The same pipeline, with the same parts, for somebody else; close only one of them."""
+        other = copy(self)
+        other._principal = principal
+        return other
 
     @property
     def entities(self) -> "EntityGraph":
@@ -349,19 +401,9 @@ class RagPipeline:
             as_of=as_of,
         )
 
-    def ask(
-        self,
-        question: str,
-        *,
-        user: str | None = None,
-        session: str | None = None,
-        parent_id: str | None = None,
-        collection: str = DEFAULT_COLLECTION,
-    ) -> "Answer":
+    def ask(self, question: str, **asking: "Unpack[Asking]") -> "Answer":
         """Answer from the documents, with checked citations, and keep a record of it."""
-        stream = self.ask_stream(
-            question, user=user, session=session, parent_id=parent_id, collection=collection
-        )
+        stream = self.ask_stream(question, **asking)
         while True:
             try:
                 next(stream)
@@ -369,27 +411,28 @@ class RagPipeline:
                 answer: Answer = ended.value
                 return answer
 
-    def ask_stream(
-        self,
-        question: str,
-        *,
-        user: str | None = None,
-        session: str | None = None,
-        parent_id: str | None = None,
-        collection: str = DEFAULT_COLLECTION,
-    ) -> "AnswerStream":
+    def ask_stream(self, question: str, **asking: "Unpack[Asking]") -> "AnswerStream":
         """Like `ask`, but a generator: it gives the draft as it is written, piece by piece, and
         returns the checked answer, which may be shorter. Closing it stops the model."""
         from rag_pipeline.generation.answer import Asked
 
+        parent_id = asking.get("parent_id")
         asked = Asked(
             question=question,
             principal=self._principal,
-            user=user or _default_user(self._principal),
-            session=session,
+            user=asking.get("user") or _default_user(self._principal),
+            session=asking.get("session"),
             parent_id=None if parent_id is None else PromptId(parent_id),
+            earlier=tuple(asking.get("earlier", ())),
+            instructions=asking.get("instructions", ""),
+            sampling=asking.get("sampling"),
         )
-        return self._parts.answerer(collection, principal=self._principal).stream(asked)
+        answerer = self._parts.answerer(
+            asking.get("collection", DEFAULT_COLLECTION),
+            principal=self._principal,
+            extractive=asking.get("extractive", False),
+        )
+        return answerer.stream(asked)
 
     def doctor(self, *, repair: bool = False) -> "Diagnosis":
         """Compare the database with itself and its indexes; with `repair`, fill these anew."""

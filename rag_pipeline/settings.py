@@ -28,6 +28,7 @@ from rag_pipeline.entities.settings import EntitySettings
 from rag_pipeline.errors import SettingsError
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.settings import RetrievalSettings
+from rag_pipeline.service.settings import ServiceSettings
 
 _APP = "rag-pipeline"
 _PREFIX = "RAG_"
@@ -74,7 +75,8 @@ class Settings(BaseSettings):
     embedder: str = "minilm"
     """A model of `rag models list`, a local folder, or a hub name like org/model."""
     generator: str = "smollm2"
-    """A model of `rag models list`, a local folder, or a hub name like org/model."""
+    """A model of `rag models list`, a local folder, a hub name like org/model, the address of a
+    server that speaks OpenAI's protocol (https://…/v1), or `extractive`: no model at all."""
     parsing: ParseSettings = ParseSettings()
     chunking: ChunkSettings = ChunkSettings()
     dedup: DedupSettings = DedupSettings()
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
     entities: EntitySettings = EntitySettings()
+    service: ServiceSettings = ServiceSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,7 @@ of its own: recording is no generation of the corpus and waits for no lease.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, true, update
@@ -17,7 +17,7 @@ from storage.clock import now
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.models.access import SessionRow, UserRow
-from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
+from storage.models.prompts import CitationRow, EvidenceRow, PromptRow, ScoreRow
 from storage.records import (
     AnswerState,
     ChunkId,
@@ -30,6 +30,7 @@ from storage.records import (
     PromptRecord,
     PromptStart,
     PromptStatus,
+    Score,
 )
 
 MAX_NAME = 200
@@ -63,6 +64,7 @@ class History:
                     collection=prompt.collection,
                     generation=prompt.generation,
                     question=prompt.question,
+                    standalone=prompt.standalone,
                     rendered=prompt.rendered,
                     model=prompt.model,
                     weights_sha256=prompt.weights_sha256,
@@ -85,6 +87,8 @@ class History:
                 status="completed",
                 answer=end.answer,
                 state=end.state,
+                confidence=end.confidence,
+                checks=None if end.checks is None else dict(end.checks),
                 usage=dict(end.usage),
                 timings=dict(end.timings),
             )
@@ -123,7 +127,7 @@ class History:
             .limit(limit)
         )
         with self.database.read() as connection:
-            return [_record(row, (), ()) for row in connection.execute(statement).mappings()]
+            return [_record(row) for row in connection.execute(statement).mappings()]
 
     def show(self, prompt_id: str, *, principal: Principal) -> PromptRecord:
         """One exchange with its evidence and citations; `prompt_id` may be a unique beginning.
@@ -140,7 +144,36 @@ class History:
             if len(rows) > 1:
                 raise NotFoundError(f"more than one prompt begins with {prompt_id!r}; give more")
             key = rows[0]["prompt_id"]
-            return _record(rows[0], _evidence(connection, key), _citations(connection, key))
+            return replace(
+                _record(rows[0]),
+                evidence=_evidence(connection, key),
+                citations=_citations(connection, key),
+                scores=_scores(connection, key),
+            )
+
+    def rate(self, prompt_id: str, score: Score, *, principal: Principal) -> None:
+        """Put on record what somebody says of an answer.
+
+        Raises `NotFoundError` for a prompt that the principal may not read, `InvalidRecordError`
+        for a value that is not from 0 to 1.
+        """
+        for name in (score.user, score.metric):
+            _check_name(name)
+        if not 0 <= score.value <= 1:
+            raise InvalidRecordError(f"a score of {score.value} is out of range; use 0 to 1")
+        with self.database.write() as connection:
+            _check_exists(connection, PromptId(prompt_id), principal)
+            connection.execute(
+                insert(ScoreRow).values(
+                    prompt_id=prompt_id,
+                    user_id=_user_id(connection, score.user),
+                    metric=score.metric,
+                    value=score.value,
+                    comment=score.comment,
+                    correction=score.correction,
+                    created_at=score.created_at or now(),
+                )
+            )
 
 
 def _new_prompt_id() -> PromptId:
@@ -301,9 +334,27 @@ def _citations(connection: Connection, prompt_id: str) -> tuple[Citation, ...]:
     )
 
 
-def _record(
-    row: RowMapping, evidence: tuple[Evidence, ...], citations: tuple[Citation, ...]
-) -> PromptRecord:
+def _scores(connection: Connection, prompt_id: str) -> tuple[Score, ...]:
+    statement = (
+        select(ScoreRow.__table__, UserRow.name.label("user"))
+        .join(UserRow, UserRow.user_id == ScoreRow.user_id)
+        .where(ScoreRow.prompt_id == prompt_id)
+        .order_by(ScoreRow.score_id)
+    )
+    return tuple(
+        Score(
+            value=row.value,
+            metric=row.metric,
+            user=row.user,
+            comment=row.comment,
+            correction=row.correction,
+            created_at=row.created_at,
+        )
+        for row in connection.execute(statement)
+    )
+
+
+def _record(row: RowMapping) -> PromptRecord:
     return PromptRecord(
         prompt_id=PromptId(row["prompt_id"]),
         parent_id=row["parent_id"],
@@ -325,6 +376,7 @@ def _record(
         sampling=row["sampling"],
         usage=row["usage"] or {},
         timings=row["timings"] or {},
-        evidence=evidence,
-        citations=citations,
+        standalone=row["standalone"],
+        confidence=row["confidence"],
+        checks=row["checks"],
     )

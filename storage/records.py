@@ -431,6 +431,8 @@ class PromptStart:
     """What is on record before the model is called."""
 
     question: str
+    standalone: str | None = None
+    """The question as it was searched for, where that is not as it was asked."""
     user: str
     session: str | None
     parent_id: PromptId | None
@@ -453,6 +455,24 @@ class PromptEnd:
     citations: tuple[Citation, ...]
     usage: Mapping[str, int]
     timings: Mapping[str, float]
+    confidence: float | None = None
+    """The chance that the answer is right, from 0 to 1, as its calibration has it."""
+    checks: Mapping[str, Any] | None = None
+    """What was found in the passages that is no evidence, and what was taken out of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What somebody says of an answer; `value` from 0 (wrong) to 1 (right)."""
+
+    value: float
+    metric: str = "rating"
+    user: str
+    comment: str | None = None
+    correction: str | None = None
+    """What the answer should have been."""
+    created_at: datetime | None = None
+    """None: now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -481,3 +501,8 @@ class PromptRecord:
     timings: Mapping[str, float] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     citations: tuple[Citation, ...] = ()
+    standalone: str | None = None
+    confidence: float | None = None
+    checks: Mapping[str, Any] | None = None
+    scores: tuple[Score, ...] = ()
+    """Oldest first."""

@@ -14,7 +14,7 @@ from rag_pipeline.cli.place import place_in
 
 if TYPE_CHECKING:
     from rag_pipeline.generation.answer import Answer, AnswerStream
-    from rag_pipeline.pipeline import RagPipeline
+    from rag_pipeline.pipeline import Asking, RagPipeline
 
 
 @click.command()
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @click.option("--session", metavar="NAME", help="The conversation that this belongs to.")
 @click.option("--user", metavar="NAME", help="Who asks; the account's name if not given.")
 @click.option("--parent", metavar="PROMPT_ID", help="The exchange that this follows.")
+@click.option(
+    "--extractive", is_flag=True, help="Answer with sentences of the documents; ask no model."
+)
 @click.option("--stream", is_flag=True, help="Show the unchecked draft while it is written.")
 @click.option(
     "--questions",
@@ -37,6 +40,7 @@ def ask(
     session: str | None,
     user: str | None,
     parent: str | None,
+    extractive: bool,
     stream: bool,
     questions: Path | None,
     answers: Path | None,
@@ -55,11 +59,12 @@ def ask(
         raise click.UsageError("give a QUESTION, or --questions with --answers")
     if (questions is None) != (answers is None):
         raise click.UsageError("--questions and --answers belong together")
-    about: dict[str, Any] = {
+    about: Asking = {
         "session": session,
         "user": user,
         "parent_id": parent,
         "collection": collection,
+        "extractive": extractive,
     }
     with opened(home, database) as rag:
         if questions is not None and answers is not None:
@@ -75,7 +80,7 @@ def ask(
         _print_answer(answer)
 
 
-def _answer_all(rag: "RagPipeline", questions: Path, answers: Path, about: dict[str, Any]) -> None:
+def _answer_all(rag: "RagPipeline", questions: Path, answers: Path, about: "Asking") -> None:
     from rag_pipeline.evaluation.trec import read_lines
 
     asked = read_lines(questions, ("question", "text"))
@@ -99,6 +104,8 @@ def _shown_while_written(stream: "AnswerStream") -> "Answer":
 
 
 def _print_answer(answer: "Answer") -> None:
+    if answer.note is not None:
+        say(answer.note)
     click.echo(answer.text)
     click.echo(
         f"\n[{answer.state}]  {answer.model}, {sum(answer.timings.values()):.1f} s,"
@@ -127,4 +134,5 @@ def _as_json(answer: "Answer") -> Mapping[str, Any]:
         "timings": dict(answer.timings),
         "generation": answer.generation,
         "model": answer.model,
+        "note": answer.note,
     }

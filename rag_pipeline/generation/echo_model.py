@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from ingest.sentences import sentences
 from rag_pipeline.errors import GenerationError
@@ -11,6 +12,7 @@ from rag_pipeline.generation.language_model import (
     FinishReason,
     Sampling,
     TextStream,
+    Turn,
 )
 from rag_pipeline.generation.stop_strings import before_stop
 
@@ -32,9 +34,9 @@ class EchoModel:
         """Words, which are this model's tokens."""
         return len(text.split())
 
-    def render(self, system: str, user: str) -> str:
-        """The user's text first: it is what the answer is taken from."""
-        return f"{user}\n\n{system}"
+    def render(self, turns: Sequence[Turn], *, begun: str = "") -> str:
+        """The last turn first: it is what the answer is taken from."""
+        return "\n\n".join(turn.text for turn in reversed(turns)) + begun
 
     def generate(self, rendered: str, *, sampling: Sampling = GREEDY) -> TextStream:
         """Word by word; sampling has no influence but through its limits."""

@@ -1,12 +1,21 @@
 """The port to whatever writes answers: a local model, a server, or an echo in tests."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from rag_pipeline.errors import SettingsError
 
 FinishReason = Literal["stop", "length"]
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side says in a conversation."""
+
+    role: Role
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +37,16 @@ class Sampling:
             raise SettingsError(f"temperature is {self.temperature}: give 0 (greedy) or more.")
         if not 0 < self.top_p <= 1:
             raise SettingsError(f"top_p is {self.top_p}: give more than 0 and at most 1.")
+
+    def as_json(self) -> dict[str, int | float | list[str]]:
+        """As the history keeps it."""
+        return {
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": [*self.stop],
+        }
 
 
 GREEDY = Sampling()
@@ -67,8 +86,12 @@ class LanguageModel(Protocol):
     def count_tokens(self, text: str) -> int:
         """How many tokens `text` has, control tokens of a rendered prompt included."""
 
-    def render(self, system: str, user: str) -> str:
-        """The exact text that the model reads; nothing in `system` or `user` ends its turn."""
+    def render(self, turns: Sequence[Turn], *, begun: str = "") -> str:
+        """The exact text that the model reads; nothing in a turn's text ends that turn.
+
+        `begun` is how the answer begins, where the model can be made to go on from there; it is
+        no part of what `generate` gives.
+        """
 
     def generate(self, rendered: str, *, sampling: Sampling = GREEDY) -> TextStream:
         """Answer a rendered prompt; the same prompt and sampling give the same text.

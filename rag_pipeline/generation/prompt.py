@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 
 from rag_pipeline.generation.extraction import Near
+from rag_pipeline.generation.language_model import Turn
 
 SYSTEM = "You answer questions using only the given text. Reply with one short sentence."
 USER = "{text}\n\nQuestion: {question}"
@@ -17,12 +18,9 @@ LEAD_IN = "According to the text,"
 TEMPLATE_SHA256 = hashlib.sha256("\n".join((SYSTEM, USER, LEAD_IN)).encode()).hexdigest()
 
 
-def user_turn(question: str, shown: Sequence[Near]) -> str:
-    """The sentences in reading order, then the question."""
+def turns(question: str, shown: Sequence[Near], *, instructions: str = "") -> tuple[Turn, Turn]:
+    """What is asked of the model, with further `instructions` of whoever asks; then the sentences
+    in reading order and the question."""
     text = " ".join(" ".join(near.span.text.split()) for near in shown)
-    return USER.format(text=text, question=question.strip())
-
-
-def begun(rendered: str) -> str:
-    """The prompt with the answer begun."""
-    return f"{rendered}{LEAD_IN}"
+    user = USER.format(text=text, question=question.strip())
+    return Turn("system", f"{SYSTEM} {instructions}".strip()), Turn("user", user)

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_pipeline.generation.language_model import Sampling
+
 
 class GenerationSettings(BaseModel):
     """What the model is shown, and how much it may write."""
@@ -22,3 +24,13 @@ class GenerationSettings(BaseModel):
     """Above temperature 0: draw only from the likeliest tokens that reach this probability."""
     seed: int = 0
     """Above temperature 0: the same seed draws the same tokens."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the next token is chosen, unless whoever asks says otherwise."""
+        return Sampling(
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+        )

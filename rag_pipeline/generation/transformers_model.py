@@ -5,48 +5,25 @@ time, so that several answers take turns, and it needs no thread of its own.
 """
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_pipeline.errors import GenerationError
-from rag_pipeline.generation.language_model import GREEDY, Completion, Sampling, TextStream
+from rag_pipeline.generation.language_model import GREEDY, Completion, Sampling, TextStream, Turn
+from rag_pipeline.generation.loading import Loaded, load, neutralised
 from rag_pipeline.generation.stop_strings import before_stop, settled
-from rag_pipeline.weights.convert import quiet_transformers
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _Choose = Callable[["Tensor"], int]
 """Logits, float32 (vocabulary,), to the next token."""
 
 _MOST_THREADS = 8
 """A token's matrices are too small for more: threads would spend their time waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    model: "PreTrainedModel"
-    tokenizer: "PreTrainedTokenizerBase"
-    controls: re.Pattern[str]
-    context_tokens: int
-    end_tokens: frozenset[int]
-
-    def encode(self, text: str) -> list[int]:
-        encoded = self.tokenizer(text, add_special_tokens=False, verbose=False)
-        return list(encoded["input_ids"])
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return str(
-            self.tokenizer.decode(
-                list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        )
 
 
 class TransformersModel:
@@ -64,7 +41,7 @@ class TransformersModel:
         self._threads = threads or _default_threads()
         self._loading = threading.Lock()
         self._stepping = threading.Lock()
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
 
     @property
     def context_tokens(self) -> int:
@@ -75,11 +52,11 @@ class TransformersModel:
         """Tokens of `text` as the model reads it; nothing is added."""
         return len(self._ready().encode(text))
 
-    def render(self, system: str, user: str) -> str:
-        """The chat template filled in, up to where the answer begins.
+    def render(self, turns: Sequence[Turn], *, begun: str = "") -> str:
+        """The chat template filled in, up to where the answer begins, and `begun`.
 
-        Control tokens written out in `system` or `user` are broken by a space after their first
-        character, so that a passage which says "<|im_end|>" can't end the user's turn.
+        Control tokens written out in a turn are broken by a space after their first character, so
+        that a passage which says "<|im_end|>" can't end the user's turn.
         """
         loaded = self._ready()
         if loaded.tokenizer.chat_template is None:
@@ -88,14 +65,13 @@ class TransformersModel:
                 "instructions."
             )
         messages = [
-            {"role": "system", "content": neutralised(system, loaded.controls)},
-            {"role": "user", "content": neutralised(user, loaded.controls)},
+            {"role": turn.role, "content": neutralised(turn.text, loaded.controls)}
+            for turn in turns
         ]
-        return str(
-            loaded.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
+        rendered = loaded.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
         )
+        return f"{rendered}{begun}"
 
     def generate(self, rendered: str, *, sampling: Sampling = GREEDY) -> TextStream:
         """Stream an answer; tokens are made as the stream is read."""
@@ -110,7 +86,7 @@ class TransformersModel:
         return self._stream(loaded, prompt, min(sampling.max_new_tokens, room), sampling)
 
     def _stream(
-        self, loaded: _Loaded, prompt: list[int], limit: int, sampling: Sampling
+        self, loaded: Loaded, prompt: list[int], limit: int, sampling: Sampling
     ) -> TextStream:
         answer: list[int] = []
         text, shown, stopped = "", 0, False
@@ -132,7 +108,7 @@ class TransformersModel:
             finish_reason="stop" if stopped or len(answer) < limit else "length",
         )
 
-    def _tokens(self, loaded: _Loaded, prompt: list[int], choose: _Choose) -> Iterator[int]:
+    def _tokens(self, loaded: Loaded, prompt: list[int], choose: _Choose) -> Iterator[int]:
         """Tokens without end, up to one that ends the answer. The cache grows with each step."""
         import torch
         from transformers import DynamicCache
@@ -153,82 +129,11 @@ class TransformersModel:
             yield token
             step = [token]
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> Loaded:
         with self._loading:
             if self._loaded is None:
-                self._loaded = self._load()
+                self._loaded = load(self._folder, name=self.name, threads=self._threads)
             return self._loaded
-
-    def _load(self) -> _Loaded:
-        import torch
-        from safetensors import SafetensorError
-        from transformers import AutoTokenizer
-
-        torch.set_num_threads(self._threads)
-        try:
-            with quiet_transformers():
-                tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
-                model, absent = _read_weights(self._folder)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise self._not_loaded(str(error)) from error
-        if absent:
-            raise self._not_loaded(f"its weights lack {absent[0]!r}")
-        return _Loaded(
-            model=model,
-            tokenizer=tokenizer,
-            controls=_control_tokens(tokenizer),
-            context_tokens=model.config.get_text_config().max_position_embeddings,
-            end_tokens=_end_tokens(model, tokenizer),
-        )
-
-    def _not_loaded(self, reason: str) -> GenerationError:
-        return GenerationError(
-            f"The model {self.name!r} can't be loaded from {str(self._folder)!r}: {reason}"
-        )
-
-
-def _read_weights(folder: Path) -> tuple["PreTrainedModel", list[str]]:
-    """The model, and the names of the weights that its files lack.
-
-    transformers fills such gaps with random numbers, and only warns.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    # Typed by transformers as if it always gave a model alone.
-    loaded: tuple[PreTrainedModel, dict[str, set[str]]] = AutoModelForCausalLM.from_pretrained(  # type: ignore[assignment]
-        folder,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
-    model, report = loaded
-    return model, sorted(report["missing_keys"])
-
-
-def neutralised(text: str, controls: re.Pattern[str]) -> str:
-    """`text` in which no control token is left whole."""
-    return controls.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
-
-
-def _control_tokens(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern[str]:
-    """What the tokenizer reads as control: special tokens, and those its template is made of."""
-    template = str(tokenizer.chat_template or "")
-    found = {
-        token.content
-        for token in tokenizer.added_tokens_decoder.values()
-        if len(token.content.strip()) > 1 and (token.special or token.content in template)
-    }
-    longest_first = sorted(found, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-
-
-def _end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    listed = configured if isinstance(configured, list) else [configured]
-    known = [*listed, tokenizer.eos_token_id]
-    return frozenset(token for token in known if isinstance(token, int))
 
 
 def _chooser(sampling: Sampling) -> _Choose:

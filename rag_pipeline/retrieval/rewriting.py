@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_pipeline.generation.language_model import LanguageModel, Sampling, complete
+from rag_pipeline.generation.language_model import LanguageModel, Sampling, Turn, complete
 
 _PASSAGE = "Write one short paragraph that answers the question. Write nothing else."
 _STANDALONE = (
@@ -39,7 +39,7 @@ class ModelQueryWriter:
         return written.split("\n", 1)[0] or question
 
     def _written(self, system: str, user: str, *, max_new_tokens: int) -> str:
-        rendered = self.model.render(system, user)
+        rendered = self.model.render([Turn("system", system), Turn("user", user)])
         text, _ = complete(
             self.model.generate(rendered, sampling=Sampling(max_new_tokens=max_new_tokens))
         )

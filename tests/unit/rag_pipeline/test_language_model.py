@@ -1,6 +1,7 @@
 """Stop strings, limits on sampling, and the model that echoes."""
 
 import pytest
+from support.turns import asking
 
 from rag_pipeline.errors import GenerationError, SettingsError
 from rag_pipeline.generation.echo_model import EchoModel
@@ -64,7 +65,9 @@ def test_sampling_out_of_range_names_the_setting(wrong: dict[str, float]) -> Non
 def test_the_echo_says_the_first_sentence_of_the_first_passage() -> None:
     model = EchoModel()
     rendered = model.render(
-        "Be brief.", "Passages:\n\n[1] Bees dance. They sing.\n\n[2] Ants walk.\n\nWho dances?"
+        asking(
+            "Be brief.", "Passages:\n\n[1] Bees dance. They sing.\n\n[2] Ants walk.\n\nWho dances?"
+        )
     )
     assert complete(model.generate(rendered)) == (
         "Bees dance.",
@@ -74,7 +77,7 @@ def test_the_echo_says_the_first_sentence_of_the_first_passage() -> None:
 
 def test_the_echo_without_numbered_passages_says_the_first_sentence_of_the_user() -> None:
     model = EchoModel()
-    text, _ = complete(model.generate(model.render("Be brief.", "Bees dance. They sing.")))
+    text, _ = complete(model.generate(model.render(asking("Be brief.", "Bees dance. They sing."))))
     assert text == "Bees dance."
 
 
@@ -100,4 +103,4 @@ def test_the_echo_has_a_context_too() -> None:
 
 def test_the_echo_of_nothing_is_nothing() -> None:
     model = EchoModel()
-    assert complete(model.generate(model.render("", "")))[0] == ""
+    assert complete(model.generate(model.render(asking("", ""))))[0] == ""

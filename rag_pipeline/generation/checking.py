@@ -1,0 +1,93 @@
+"""What is left of a draft once it was held against the documents.
+
+A draft stands if one passage supports it and that passage is among those that come nearest to the
+question; if not, the nearest sentences themselves are the answer, word for word. Each citation is
+then looked up once more in the stored text of its document.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rag_pipeline.generation.claims import claim_in
+from rag_pipeline.generation.evidence import Embed
+from rag_pipeline.generation.extraction import has_what_is_asked, nearest, quoted
+from rag_pipeline.generation.grounding import Grounding, ground, verify
+from storage.outline import heading_path, page_at
+from storage.records import AnswerState, Citation, DocumentId, StoredChunk, StoredText
+
+NO_EVIDENCE_ANSWER = "The documents do not answer this question."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An answer of sentences that stand, each with a citation that was looked up."""
+
+    text: str
+    state: AnswerState
+    citations: tuple[Citation, ...]
+
+
+NOTHING_STANDS = Checked(text=NO_EVIDENCE_ANSWER, state="no_evidence", citations=())
+
+
+def supported(
+    draft: str, *, question: str, passages: Sequence[StoredChunk], embed: Embed
+) -> Grounding:
+    """The draft if it stands and answers from where the answer should be, else quotations.
+
+    Also a draft that does not stand says what an answer would look like, and so helps to find it
+    (HyDE: Gao et al., ACL 2023, arXiv:2212.10496), unless it lacks what was asked for.
+    """
+    if not has_what_is_asked(question, claim_in(question), claim_in(draft)):
+        return quoted(nearest(question, passages, embed=embed))
+    quotations = quoted(nearest(f"{question} {draft}", passages, embed=embed))
+    grounding = ground(draft, question=question, passages=passages)
+    is_near = any(
+        _overlap(given, expected)
+        for given in grounding.citations
+        for expected in quotations.citations
+    )
+    return grounding if grounding.state == "grounded" and is_near else quotations
+
+
+def _overlap(one: Citation, other: Citation) -> bool:
+    """Whether both quote some of the same characters."""
+    same = one.document_id == other.document_id
+    return same and one.start < other.end and other.start < one.end
+
+
+def standing(grounding: Grounding, texts: Mapping[DocumentId, StoredText]) -> Checked:
+    """The supported sentences alone, each citation checked once more against its document."""
+    kept: list[str] = []
+    citations: list[Citation] = []
+    length = 0
+    for sentence in grounding.sentences:
+        citation = _located(sentence.citation, texts)
+        if citation is None:
+            continue
+        text = grounding.answer[sentence.start : sentence.end]
+        start = length + 1 if kept else 0
+        length = start + len(text)
+        kept.append(text)
+        citations.append(replace(citation, answer_start=start, answer_end=length))
+    if not kept:
+        return NOTHING_STANDS
+    is_whole = grounding.state == "grounded" and len(citations) == len(grounding.citations)
+    return Checked(
+        text=" ".join(kept),
+        state="grounded" if is_whole else "partial",
+        citations=tuple(citations),
+    )
+
+
+def _located(citation: Citation | None, texts: Mapping[DocumentId, StoredText]) -> Citation | None:
+    """The citation, if its quote stands in the document, with the page and headings of its place
+    in that very text."""
+    found = None if citation is None else texts.get(citation.document_id)
+    if citation is None or found is None or not verify(citation, found.text, 0):
+        return None
+    return replace(
+        citation,
+        page=page_at(found.outline, citation.start),
+        headings=heading_path(found.outline, citation.start),
+    )
