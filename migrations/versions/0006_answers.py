@@ -13,18 +13,17 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 JSON = sa.JSON(none_as_null=True).with_variant(
     postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
 )
-ADDED = (
-    ("collections", sa.Column("answering", JSON, nullable=True)),
-    ("documents", sa.Column("suspicions", JSON, nullable=True)),
-    ("prompts", sa.Column("standalone", sa.Text(), nullable=True)),
-    ("prompts", sa.Column("confidence", sa.Double(), nullable=True)),
-    ("prompts", sa.Column("checks", JSON, nullable=True)),
-)
+ADDED = {
+    "collections": {"answering": JSON},
+    "documents": {"suspicions": JSON},
+    "prompts": {"standalone": sa.Text(), "confidence": sa.Double(), "checks": JSON},
+}
 
 
 def upgrade() -> None:
-    for table, column in ADDED:
-        op.add_column(table, column.copy())
+    for table, columns in ADDED.items():
+        for name, kind in columns.items():
+            op.add_column(table, sa.Column(name, kind, nullable=True))
     op.create_table(
         "prompt_scores",
         sa.Column("score_id", KEY, nullable=False),
@@ -47,5 +46,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("prompt_scores")
-    for table, column in reversed(ADDED):
-        op.drop_column(table, column.name)
+    for table, columns in ADDED.items():
+        for name in columns:
+            op.drop_column(table, name)

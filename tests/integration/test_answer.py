@@ -3,7 +3,7 @@
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
 from rag_pipeline.errors import GenerationError, QueryError
-from rag_pipeline.generation.answer import NO_EVIDENCE_ANSWER, Answer
-from rag_pipeline.generation.language_model import GREEDY, Completion, Sampling, TextStream
+from rag_pipeline.generation.answer import Answer
+from rag_pipeline.generation.checking import NO_EVIDENCE_ANSWER
+from rag_pipeline.generation.language_model import GREEDY, Completion, Sampling, TextStream, Turn
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.models.corpus import DocumentRow
@@ -46,8 +47,8 @@ class ScriptedModel:
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    def render(self, system: str, user: str) -> str:
-        return f"{system}\n\n{user}"
+    def render(self, turns: Sequence[Turn], *, begun: str = "") -> str:
+        return "\n\n".join(turn.text for turn in turns) + begun
 
     def generate(self, rendered: str, *, sampling: Sampling = GREEDY) -> TextStream:
         self.read.append(rendered)

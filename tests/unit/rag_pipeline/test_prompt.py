@@ -13,8 +13,7 @@ from rag_pipeline.generation.prompt import (
     SYSTEM,
     TEMPLATE_SHA256,
     USER,
-    begun,
-    user_turn,
+    turns,
 )
 
 
@@ -24,17 +23,19 @@ def near(text: str) -> list[Near]:
 
 def test_the_sentences_stand_in_their_order_before_the_question() -> None:
     shown = near("Bees dance.\nThey show\n  the way.")
-    assert user_turn(" Why? ", shown) == "Bees dance. They show the way.\n\nQuestion: Why?"
+    _, user = turns(" Why? ", shown)
+    assert user.text == "Bees dance. They show the way.\n\nQuestion: Why?"
 
 
 @given(st.text())
 def test_no_question_is_taken_for_a_part_of_the_template(question: str) -> None:
-    assert user_turn(question, near("A {question}.")).startswith("A {question}.")
-    assert user_turn(question, []) == f"\n\nQuestion: {question.strip()}"
+    _, user = turns(question, near("A {question}."))
+    assert user.text == f"A {{question}}.\n\nQuestion: {question.strip()}"
 
 
-def test_the_answer_is_begun_for_the_model() -> None:
-    assert begun("rendered\n") == f"rendered\n{LEAD_IN}"
+def test_further_instructions_come_after_ours() -> None:
+    system, _ = turns("Why?", [], instructions="Answer in rhymes.")
+    assert system.text == f"{SYSTEM} Answer in rhymes."
 
 
 def test_the_hash_changes_with_every_part_of_the_template() -> None:
