@@ -18,6 +18,7 @@ from storage.records import (
     PromptEnd,
     PromptId,
     PromptStart,
+    Score,
 )
 
 ANNA = Principal(name="anna")
@@ -208,3 +209,43 @@ def test_a_citation_of_a_text_without_pages_and_headings_is_kept_without_them(
     plain = replace(end.citations[0], page=None, headings=())
     history.complete(prompt_id, replace(end, citations=(plain,)))
     assert history.show(prompt_id, principal=LOCAL_OWNER).citations == (plain,)
+
+
+def test_what_is_said_of_an_answer_is_kept_in_order_with_who_said_it(database: Database) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(), principal=LOCAL_OWNER)
+    history.complete(prompt_id, answered())
+    first = Score(value=0.0, user="anna", comment="No: 🐝", correction="Because of the bees.")
+    second = Score(value=0.75, metric="clarity", user="bert")
+    for score in (first, second):
+        history.rate(prompt_id, score, principal=LOCAL_OWNER)
+    found = history.show(prompt_id, principal=LOCAL_OWNER).scores
+    assert [replace(score, created_at=None) for score in found] == [first, second]
+    assert all(score.created_at is not None for score in found)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), float("inf")])
+def test_a_score_is_from_0_to_1(database: Database, value: float) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(), principal=LOCAL_OWNER)
+    with pytest.raises(InvalidRecordError, match="use 0 to 1"):
+        history.rate(prompt_id, Score(value=value, user="anna"), principal=LOCAL_OWNER)
+    assert history.show(prompt_id, principal=LOCAL_OWNER).scores == ()
+
+
+def test_nobody_rates_what_they_may_not_read(database: Database) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(), principal=LOCAL_OWNER)
+    for wrong, who in ((prompt_id, BERT), (PromptId("0" * 24), ANNA)):
+        with pytest.raises(NotFoundError, match="there is no prompt"):
+            history.rate(wrong, Score(value=1, user=who.name), principal=who)
+    assert history.show(prompt_id, principal=LOCAL_OWNER).scores == ()
+
+
+def test_how_sure_an_answer_is_and_how_it_was_checked_is_on_record(database: Database) -> None:
+    history = History(database)
+    prompt_id = history.start(asked(standalone="Why bees?"), principal=LOCAL_OWNER)
+    checks = {"suspicious": [{"chunk_id": 9, "start": 1, "end": 5, "reason": "orders"}]}
+    history.complete(prompt_id, replace(answered(), confidence=0.875, checks=checks))
+    found = history.show(prompt_id, principal=LOCAL_OWNER)
+    assert (found.standalone, found.confidence, found.checks) == ("Why bees?", 0.875, checks)
