@@ -4,6 +4,7 @@ Each test has a database of its own. It is a copy of one that was migrated once,
 faster than migrating each; the tests of migrations start from an empty one.
 """
 
+import os
 import shutil
 import signal
 import tempfile
@@ -20,6 +21,19 @@ from storage import schema
 from storage.engine import Database
 
 _TEMPLATE = "migrated"
+_ROOM_BYTES = 4 * 2**30
+
+
+def _memory() -> str | None:
+    """A folder in memory, if there is room: on a disk tests mostly wait; none pulls the plug."""
+    memory = Path("/dev/shm")
+    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES
+    return str(memory) if is_roomy and os.access(memory, os.W_OK) else None
+
+
+if (_folder := _memory()) is not None:
+    # Where pytest makes `tmp_path`, unless somebody says otherwise.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +45,7 @@ def _heeded_ctrl_c() -> None:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """The URL of a real PostgreSQL server, started for this test process alone."""
-    folder = Path(tempfile.mkdtemp(prefix="rag-test-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="rag-test-postgres-", dir=_folder))
     server = get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
