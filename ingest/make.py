@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from threading import Lock
 
 from ingest.audience import Readership
@@ -16,6 +17,7 @@ from ingest.likeness import LIKENESS_VERSION, Compared, Comparison, Text
 from ingest.parse.registry import PARSER_VERSION
 from ingest.repetition import EdgedText, Repeated, repeated
 from ingest.settings import ChunkSettings, DedupSettings
+from ingest.suspicion import SUSPICION_VERSION, suspicions_in
 from storage.corpus import CorpusWriter, EmbeddedSpan
 from storage.records import (
     Confirmed,
@@ -116,6 +118,7 @@ class Maker:
             PARSER_VERSION,
             CHUNKER_VERSION,
             LIKENESS_VERSION,
+            SUSPICION_VERSION,
             self.chunking.model_dump(),
             self.dedup.model_dump(),
             astuple(self.embedder.space),
@@ -296,6 +299,7 @@ class Maker:
             chunks=tuple(_chunk(draft.text, one, ready.vectors) for one in cuts),
             outline=draft.outline,
             language=draft.language,
+            suspicions=suspicions_in(draft.text),
             likeness=compared.likeness,
             keys=TextKeys(near=compared.near_keys, edge=edged.keys if has_edges else ()),
             supersedes=draft.document_id,
@@ -370,9 +374,5 @@ def _confirmed(draft: Draft, document: NewDocument) -> Confirmed:
 
 def _is_as_stored(stored: KnownDocument, document: NewDocument) -> bool:
     """Whether an index would be told the same of both, as long as they are cut alike."""
-    return (stored.title, stored.likeness, stored.outline, stored.language) == (
-        document.title,
-        document.likeness,
-        document.outline,
-        document.language,
-    )
+    told = attrgetter("title", "likeness", "outline", "language", "suspicions")
+    return bool(told(stored) == told(document))

@@ -194,4 +194,5 @@ class Ingestion:
         )
         report.add(committed)
         report.embedded += plan.embedded
+        report.suspicious += plan.suspicious
         self.observer.committed(committed)

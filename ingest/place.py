@@ -79,6 +79,13 @@ class Plan:
     near_duplicate: int = 0
     embedded: int = 0
 
+    @property
+    def suspicious(self) -> int:
+        """Texts to be stored that speak to a model in a span of theirs, each counted once."""
+        placed = (placement.document for placement in self.placements)
+        made = [found for found in (*placed, *self.renewed) if isinstance(found, NewDocument)]
+        return len({found.content_sha256 for found in made if found.suspicions})
+
 
 @dataclass(frozen=True, slots=True)
 class _Touched:

@@ -35,6 +35,8 @@ class IngestReport:
     chunks_removed: int = 0
     embedded: int = 0
     """Texts that went through the model."""
+    suspicious: int = 0
+    """Texts that were stored with spans that speak to a model."""
     bytes_read: int = 0
     seconds: float = 0.0
     failures: list[Refusal] = field(default_factory=list)
@@ -62,6 +64,7 @@ class IngestReport:
             "documents": asdict(self.documents),
             "chunks": {"added": self.chunks_added, "removed": self.chunks_removed},
             "embedded": self.embedded,
+            "suspicious": self.suspicious,
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
             "failures": [asdict(refusal) for refusal in self.failures],

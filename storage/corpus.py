@@ -44,6 +44,7 @@ from storage.records import (
     ReadResource,
     RunId,
     SourceId,
+    Suspicion,
     Titling,
     Vectors,
 )
@@ -323,5 +324,6 @@ def _known_document(row: RowMapping) -> KnownDocument:
         text=row["text"],
         outline=from_json(row["outline"]),
         language=row["language"],
+        suspicions=tuple(Suspicion(*found) for found in row["suspicions"] or ()),
         likeness=likeness,
     )

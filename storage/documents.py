@@ -9,6 +9,9 @@ from sqlalchemy import exists, func, select
 
 from storage.bulk import rows_where
 from storage.engine import Database
+from storage.filters import Filter
+from storage.filters.corpus import source_fields
+from storage.filters.sql import condition
 from storage.models.corpus import ChunkRow, DocumentRow, SourceRow
 from storage.reading import holds_at, readable
 from storage.records import (
@@ -98,6 +101,26 @@ def sources_named(
     with database.read() as connection:
         rows = rows_where(connection, statement, SourceRow.external_id, _storable(external_ids))
         return sorted({SourceId(row.source_id) for row in rows})
+
+
+def sources_where(
+    database: Database,
+    collection_id: CollectionId,
+    where: Filter,
+    principal: Principal,
+    *,
+    generation: int,
+) -> list[SourceId]:
+    """The sources that fulfil `where` and that `principal` may know of. Raises `FilterError`."""
+    may_read = readable(principal, generation, frozenset(Origin))
+    with database.read() as connection:
+        fields = source_fields(connection, collection_id, may_read)
+        found = connection.execute(
+            select(SourceRow.source_id)
+            .where(SourceRow.collection_id == collection_id, may_read, condition(where, fields))
+            .order_by(SourceRow.source_id)
+        )
+        return [SourceId(key) for key in found.scalars()]
 
 
 def external_ids_held(

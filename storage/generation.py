@@ -190,6 +190,7 @@ class Generation:
             "text": document.text,
             "outline": as_json(document.outline),
             "language": document.language,
+            "suspicions": [list(found) for found in document.suspicions] or None,
             **_likeness_values(document.likeness),
             "from_generation": self.position.generation,
         }

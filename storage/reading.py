@@ -60,6 +60,7 @@ from storage.records import (
     SourceRef,
     StoredChunk,
     StoredText,
+    Suspicion,
 )
 
 REAL_ONLY = frozenset({Origin.REAL})
@@ -78,6 +79,7 @@ _CHUNKS = select(
     DocumentRow.title,
     DocumentRow.language,
     DocumentRow.outline,
+    DocumentRow.suspicions,
     func.length(DocumentRow.text).label("length"),
 ).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
 _SOURCES = select(
@@ -404,7 +406,7 @@ def _fulfils(where: Filter, dialect: Dialect) -> ColumnElement[bool]:
 
 
 def _stored_chunk(row: Row[*tuple[Any, ...]], sources: Sequence[SourceRef]) -> StoredChunk:
-    chunk_id, document_id, text, start, end, title, language, stored_outline, length = row
+    chunk_id, document_id, text, start, end, title, language, stored_outline, marked, length = row
     outline, last = from_json(stored_outline), end - 1
     return StoredChunk(
         chunk_id=ChunkId(chunk_id),
@@ -422,7 +424,13 @@ def _stored_chunk(row: Row[*tuple[Any, ...]], sources: Sequence[SourceRef]) -> S
             section_at(outline, last, length)[1],
         ),
         language=language,
+        suspicions=_touching(marked or (), start, end),
     )
+
+
+def _touching(marked: Sequence[Sequence[Any]], start: int, end: int) -> tuple[Suspicion, ...]:
+    found = (Suspicion(*one) for one in marked)
+    return tuple(one for one in found if one.start < end and one.end > start)
 
 
 def _beside(

@@ -72,6 +72,8 @@ class Collection:
     """None until the first document is embedded."""
     retrieval: Mapping[str, Any] | None = field(default=None, hash=False)
     """Settings of retrieval that were fitted to it."""
+    answering: Mapping[str, Any] | None = field(default=None, hash=False)
+    """How far its answers can be trusted, as it was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,14 @@ class Outline:
 
 
 NO_OUTLINE = Outline()
+
+
+class Suspicion(NamedTuple):
+    """A span of a text that speaks to a model instead of a reader, and what gives it away."""
+
+    start: int
+    end: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +171,7 @@ class NewDocument:
     chunks: tuple[NewChunk, ...]
     outline: Outline = NO_OUTLINE
     language: str | None = None
+    suspicions: tuple[Suspicion, ...] = ()
     likeness: Likeness | None = None
     keys: TextKeys = NO_KEYS
     supersedes: DocumentId | None = None
@@ -220,6 +231,7 @@ class KnownDocument:
     text: str
     outline: Outline = NO_OUTLINE
     language: str | None = None
+    suspicions: tuple[Suspicion, ...] = ()
     likeness: Likeness | None = None
 
 
@@ -341,6 +353,8 @@ class StoredChunk:
     """The sections that it stands in, as one span with their headings: what to read around it.
     (0, 0) where nobody looked."""
     language: str | None = None
+    suspicions: tuple[Suspicion, ...] = ()
+    """Those of its document that touch it, in the document's positions, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

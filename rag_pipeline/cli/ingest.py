@@ -89,6 +89,8 @@ def _print_report(report: "IngestReport") -> None:
         f"embedded {report.embedded}, chunks +{report.chunks_added} −{report.chunks_removed},"
         f" generation {report.generation}, {report.seconds:.1f} s"
     )
+    if report.suspicious:
+        say(f"{report.suspicious} of the new texts speak to a model: see rag parse, or suspicions")
     for refusal in report.failures[:_SHOWN_FAILURES]:
         say(f"{refusal.outcome}: {refusal.source}: {refusal.reason}")
     if len(report.failures) > _SHOWN_FAILURES:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _REFUSED = 3
 _SKIPPED = 4
+_SHOWN_CHARACTERS = 70
 
 
 @click.command()
@@ -24,6 +25,7 @@ def parse(path: Path, as_json: bool) -> None:
 
     Files inside it, such as attachments, follow under lines with their names. Exits with 0 for
     text, 3 for a refused document, 4 for one with nothing to ingest; the reasons are on stderr.
+    So are passages that speak to a language model instead of a reader.
 
     \b
     Example:
@@ -75,12 +77,23 @@ def _documents(path: Path) -> Iterator["Refusal | tuple[RawDocument, Part, ReadT
 
 
 def _print(_: "RawDocument", part: "Part", read: "ReadText") -> None:
+    from ingest.suspicion import suspicions_in
+
     if part.path:
         click.echo(f"==> {part.path} <==")
     click.echo(read.text)
+    for start, end, reason in suspicions_in(read.text):
+        say(f"suspicious: {reason}, characters {start} to {end}: {_short(read.text[start:end])}")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
 
 
 def _as_json(raw: "RawDocument", part: "Part", read: "ReadText") -> dict[str, Any]:
+    from ingest.suspicion import suspicions_in
+
     inside = f"!/{part.path}" if part.path else ""
     return {
         "external_id": f"{raw.external_id}{inside}",
@@ -96,6 +109,7 @@ def _as_json(raw: "RawDocument", part: "Part", read: "ReadText") -> dict[str, An
             ],
             "page_starts": list(read.outline.page_starts),
         },
+        "suspicions": [list(found) for found in suspicions_in(read.text)],
         "text": read.text,
     }
 
