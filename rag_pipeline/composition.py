@@ -34,15 +34,21 @@ if TYPE_CHECKING:
     from ingest.sandbox.readers import DocumentReader
     from rag_pipeline.entities.recognise import EntityRecogniser
     from rag_pipeline.generation.answer import Answerer
+    from rag_pipeline.generation.confidence import Judge
+    from rag_pipeline.generation.conversation import Rewrite
     from rag_pipeline.generation.drafting import Drafter
+    from rag_pipeline.generation.entailment import EntailmentModel
     from rag_pipeline.generation.language_model import LanguageModel
     from rag_pipeline.retrieval.rerank.port import Reranker
+    from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import Retriever
     from rag_pipeline.retrieval.turns import Turns
     from rag_pipeline.retrieval.view import Shelf
     from rag_pipeline.weights.store import WeightStore
     from storage.following import Follower
     from storage.keyword_index.bm25 import Bm25Index
+    from storage.listing import DocumentListing
+    from storage.prompt_listing import PromptListing
     from storage.vector_index.faiss_index import FaissIndex
 
 ECHO = "echo"
@@ -68,8 +74,11 @@ def unchecked_database(settings: Settings) -> Database:
 class Composition:
     """The parts of one pipeline."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, language_model: "LanguageModel | None" = None
+    ) -> None:
         self.settings = settings
+        self._given_model = language_model
         self._followers: dict[str, tuple[Follower[FaissIndex], Follower[Bm25Index]]] = {}
         self._rerankers: dict[Path, Reranker] = {}
         self._building = RLock()
@@ -91,6 +100,20 @@ class Composition:
         return History(self.database)
 
     @cached_property
+    def documents(self) -> "DocumentListing":
+        """The documents, for people to look through."""
+        from storage.listing import DocumentListing
+
+        return DocumentListing(self.database)
+
+    @cached_property
+    def prompts(self) -> "PromptListing":
+        """The history, for people to look through."""
+        from storage.prompt_listing import PromptListing
+
+        return PromptListing(self.database)
+
+    @cached_property
     def weights(self) -> "WeightStore":
         """The models on this machine."""
         from rag_pipeline.weights.store import WeightStore
@@ -107,14 +130,72 @@ class Composition:
 
     @cached_property
     def language_model(self) -> "LanguageModel":
-        """The generator; it loads its weights when it generates."""
-        from rag_pipeline.generation.echo_model import EchoModel
-        from rag_pipeline.generation.transformers_model import TransformersModel
+        """The generator; it loads its weights, or asks its server, when it generates.
 
-        if self.settings.generator == ECHO:
+        Raises `SettingsError` and `WeightsMissingError` for a name that is none, and what
+        `_generator` takes for an outage.
+        """
+        from rag_pipeline.generation.echo_model import EchoModel
+
+        if self._given_model is not None:
+            return self._given_model
+        generator = self.settings.generator
+        if generator == ECHO:
             return EchoModel()
-        found = self.weights.resolve(self.settings.generator)
-        return TransformersModel(found.folder, name=found.name, weights_sha256=found.weights_sha256)
+        if generator.lower().startswith(("http://", "https://")):
+            return self._served_model(generator)
+        return self._local_model(generator)
+
+    def _served_model(self, url: str) -> "LanguageModel":
+        from rag_pipeline.generation.server_model import ServerModel
+
+        model = ServerModel(url, self.settings.generation.server)
+        self._open.callback(model.close)
+        return model
+
+    def _local_model(self, name: str) -> "LanguageModel":
+        from rag_pipeline.generation.loading import reads_apart
+        from rag_pipeline.generation.seq2seq_model import Seq2SeqModel
+        from rag_pipeline.generation.transformers_model import TransformersModel
+        from rag_pipeline.weights.gguf import dequantised
+
+        entry = self.weights.catalogue.get(name)
+        if entry is not None and entry.role != "generator":
+            raise SettingsError(
+                f"the generator {name!r} is no model that writes; choose one of `rag models list`"
+            )
+        found = self.weights.resolve(name)
+        folder = dequantised(found, self.weights)
+        settings = self.settings.generation
+        kind = Seq2SeqModel if reads_apart(folder) else TransformersModel
+        return kind(
+            folder,
+            name=found.name,
+            weights_sha256=found.weights_sha256,
+            threads=settings.threads,
+            device=settings.device,
+            dtype=settings.dtype,
+        )
+
+    def _generator(self) -> "LanguageModel":
+        """The generator, or one that says why it is not here.
+
+        A name that is none is a mistake, and raised. A known model that was not pulled, or whose
+        files are damaged, is an outage: it is told, and answers do without it.
+        """
+        from rag_pipeline.errors import GeneratorUnavailableError
+        from rag_pipeline.generation.absent_model import AbsentModel
+        from rag_pipeline.weights.errors import WeightsDamagedError, WeightsMissingError
+
+        name = self.settings.generator
+        try:
+            return self.language_model
+        except (WeightsDamagedError, GeneratorUnavailableError) as error:
+            return AbsentModel(name, because=str(error))
+        except WeightsMissingError as error:
+            if name not in self.weights.catalogue:
+                raise
+            return AbsentModel(name, because=f"{error}.")
 
     @cached_property
     def recogniser(self) -> "EntityRecogniser":
@@ -138,6 +219,11 @@ class Composition:
             if collection.name not in self._followers:
                 self._followers[collection.name] = self._new_followers(collection)
             return self._followers[collection.name]
+
+    def open_followers(self) -> "dict[str, tuple[Follower[FaissIndex], Follower[Bm25Index]]]":
+        """Those that were asked for so far, by collection."""
+        with self._building:
+            return dict(self._followers)
 
     def _new_followers(
         self, collection: Collection
@@ -215,6 +301,15 @@ class Composition:
 
         return LinearReranker(model=LinearModel.of(settings.linear_reranker))
 
+    def text_scorer(self) -> "TextScorer":
+        """Scores texts that are in no collection, by the cross-encoder that is set, if one is."""
+        from rag_pipeline.retrieval.rerank.texts import CrossEncoderScorer, OverlapScorer
+
+        folder = self.settings.retrieval.cross_encoder
+        if folder is not None:
+            return CrossEncoderScorer(folder.name, self._cross_encoder(folder))
+        return OverlapScorer(f"{self.embedder.space.model}+bm25", self.embedder)
+
     def _cross_encoder(self, folder: Path) -> "Reranker":
         """The one in `folder`, kept: it is loaded when it first reranks."""
         from rag_pipeline.retrieval.rerank.cross_encoder import CrossEncoderReranker
@@ -241,25 +336,67 @@ class Composition:
         """Answers from the collection of that name; if `extractive`, without a model."""
         from rag_pipeline.generation.answer import Answerer
 
+        retriever = self.retriever(name, principal=principal)
         return Answerer(
-            retriever=self.retriever(name, principal=principal),
+            retriever=retriever,
             reader=self.reader,
             embed=self.embedder.embed,
             drafter=self._drafter(extractive=extractive),
             history=self.history,
             settings=self.settings.generation,
+            rewrite=self._rewrite(extractive=extractive),
+            judge=self._judge(retriever.collection),
+            entailment=self._entailment,
+        )
+
+    @cached_property
+    def _entailment(self) -> "EntailmentModel | None":
+        """Tells what a source bears out, if a model for it is set; loaded when it is asked."""
+        from rag_pipeline.generation.entailment import EntailmentClassifier
+
+        folder = self.settings.generation.entailment
+        return None if folder is None else EntailmentClassifier(folder)
+
+    def _judge(self, collection: Collection) -> "Judge":
+        """By what was measured of the collection's own answers, or else by the default."""
+        from rag_pipeline.generation.calibration import DEFAULT, Calibration
+        from rag_pipeline.generation.confidence import Judge
+
+        measured, settings = collection.answering, self.settings.generation
+        calibration = (
+            DEFAULT if measured is None else Calibration.of(measured, collection=collection.name)
+        )
+        return Judge.of(calibration, risk=settings.risk, certainty=settings.certainty)
+
+    def _rewrite(self, *, extractive: bool) -> "Rewrite":
+        """How a question that follows others is made to stand alone; `extractive` asks no model."""
+        from rag_pipeline.generation.conversation import as_asked, standalone
+        from rag_pipeline.retrieval.rewriting import ModelQueryWriter
+
+        way = self.settings.generation.rewrite
+        if way == "model" and self._asks_a_model(extractive=extractive):
+            return ModelQueryWriter(model=self._generator()).following
+        return as_asked if way == "off" else standalone
+
+    def _asks_a_model(self, *, extractive: bool) -> bool:
+        from rag_pipeline.generation.drafting import EXTRACTIVE
+
+        return not extractive and (
+            self._given_model is not None or self.settings.generator != EXTRACTIVE
         )
 
     def _drafter(self, *, extractive: bool) -> "Drafter":
-        from rag_pipeline.generation.drafting import EXTRACTIVE, Extractive, Writing
+        from rag_pipeline.generation.drafting import Extractive, Writing
 
-        if extractive or self.settings.generator == EXTRACTIVE:
+        if not self._asks_a_model(extractive=extractive):
             return Extractive()
         settings = self.settings.generation
         return Writing(
-            model=self.language_model,
+            model=self._generator(),
             sentences=settings.sentences,
             shown_tokens=settings.shown_tokens,
+            history_tokens=settings.history_tokens,
+            answer_sentences=settings.answer_sentences,
         )
 
     @contextmanager

@@ -11,7 +11,9 @@ RagError
 ├── TuningError               too few judged queries to fit a ranking on    (retrieval/errors.py)
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish
+    │   ├── ContextLengthError     a prompt has more tokens than it reads
     │   └── GeneratorUnavailableError  it can't be reached now, or its weights can't be used
+    ├── GeneratorRefusedError a server does not take our key, or has no such model
     ├── RerankerError         a reranker's model can't be read or can't rank (retrieval/errors.py)
     ├── WeightsMissingError   the weights of a model are not on this machine   (weights/errors.py)
     ├── WeightsDamagedError   a file of a model is not what it was             (weights/errors.py)
@@ -43,7 +45,15 @@ class GenerationError(ModelError):
     """A language model can't take a prompt or did not finish an answer."""
 
 
+class ContextLengthError(GenerationError):
+    """A prompt has more tokens than a language model reads."""
+
+
 class GeneratorUnavailableError(GenerationError):
     """A language model can't be reached, is overloaded, or its weights can't be used."""
 
     retryable: ClassVar[bool] = True
+
+
+class GeneratorRefusedError(ModelError):
+    """A server does not take our key, or has no such model: the settings must be corrected."""

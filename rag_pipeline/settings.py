@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     embedder: str = "minilm"
     """A model of `rag models list`, a local folder, or a hub name like org/model."""
     generator: str = "smollm2"
-    """A model of `rag models list`, a local folder, a hub name like org/model, the address of a
-    server that speaks OpenAI's protocol (https://…/v1), or `extractive`: no model at all."""
+    """A model of `rag models list`, a local folder or GGUF file, a hub name like org/model, the
+    address of a server that speaks OpenAI's protocol (https://…/v1), or `extractive`: no model."""
     parsing: ParseSettings = ParseSettings()
     chunking: ChunkSettings = ChunkSettings()
     dedup: DedupSettings = DedupSettings()

@@ -1,6 +1,7 @@
 """Collections: documents that are searched together, in one embedding space."""
 
 from collections.abc import Mapping, Set
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
@@ -41,6 +42,12 @@ def all_collections(connection: Connection) -> list[Collection]:
     """All collections, by name."""
     rows = connection.execute(_BY_NAME)
     return [_collection(row._mapping) for row in rows]
+
+
+def times_created(connection: Connection) -> dict[str, datetime]:
+    """When each collection was made, by its name."""
+    rows = connection.execute(select(CollectionRow.name, CollectionRow.created_at))
+    return {row.name: row.created_at for row in rows}
 
 
 def check_space(collection: Collection, space: EmbeddingSpace) -> None:
@@ -116,6 +123,19 @@ def set_retrieval_settings(
         )
 
 
+def set_answering(
+    database: Database, collection: Collection, measured: Mapping[str, Any] | None
+) -> None:
+    """Keep with the collection how far its answers can be trusted, JSON values; None: the
+    defaults."""
+    with database.write() as connection:
+        connection.execute(
+            update(CollectionRow)
+            .where(CollectionRow.collection_id == collection.collection_id)
+            .values(answering=None if measured is None else dict(measured))
+        )
+
+
 def _collection(row: RowMapping) -> Collection:
     space = None
     if row["space_model"] is not None:
@@ -130,6 +150,7 @@ def _collection(row: RowMapping) -> Collection:
         name=row["name"],
         space=space,
         retrieval=row["retrieval"],
+        answering=row["answering"],
     )
 
 

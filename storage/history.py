@@ -5,11 +5,11 @@ of its own: recording is no generation of the corpus and waits for no lease.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import rows_where
@@ -33,6 +33,7 @@ from storage.records import (
     Score,
 )
 
+T = TypeVar("T")
 MAX_NAME = 200
 MAX_LIMIT = 10_000
 
@@ -121,20 +122,20 @@ class History:
         wanted[PromptRow.status] = status
         conditions = [column == value for column, value in wanted.items() if value is not None]
         statement = (
-            _prompts()
+            prompts()
             .where(readable_prompts(principal), *conditions)
             .order_by(PromptRow.created_at.desc(), PromptRow.prompt_id.desc())
             .limit(limit)
         )
         with self.database.read() as connection:
-            return [_record(row) for row in connection.execute(statement).mappings()]
+            return [prompt_record(row) for row in connection.execute(statement).mappings()]
 
     def show(self, prompt_id: str, *, principal: Principal) -> PromptRecord:
         """One exchange with its evidence and citations; `prompt_id` may be a unique beginning.
 
         Raises `NotFoundError`, whether it is missing or not for this principal.
         """
-        statement = _prompts().where(
+        statement = prompts().where(
             readable_prompts(principal), PromptRow.prompt_id.startswith(prompt_id, autoescape=True)
         )
         with self.database.read() as connection:
@@ -145,10 +146,10 @@ class History:
                 raise NotFoundError(f"more than one prompt begins with {prompt_id!r}; give more")
             key = rows[0]["prompt_id"]
             return replace(
-                _record(rows[0]),
-                evidence=_evidence(connection, key),
-                citations=_citations(connection, key),
-                scores=_scores(connection, key),
+                prompt_record(rows[0]),
+                evidence=all_evidence(connection, [key]).get(key, ()),
+                citations=all_citations(connection, [key]).get(key, ()),
+                scores=all_scores(connection, [key]).get(key, ()),
             )
 
     def rate(self, prompt_id: str, score: Score, *, principal: Principal) -> None:
@@ -287,7 +288,9 @@ def _end(connection: Connection, prompt_id: PromptId, **values: Any) -> None:
         raise InvalidRecordError(f"prompt {prompt_id!r} is not open, so it can't be completed")
 
 
-def _prompts() -> Any:
+def prompts() -> Any:
+    """All exchanges with the names of who asked and of the conversation: `prompt_record` reads a
+    row of it."""
     return (
         select(PromptRow.__table__, UserRow.name.label("user"), SessionRow.name.label("session"))
         .join(UserRow, UserRow.user_id == PromptRow.user_id)
@@ -295,66 +298,80 @@ def _prompts() -> Any:
     )
 
 
-def _evidence(connection: Connection, prompt_id: str) -> tuple[Evidence, ...]:
-    statement = select(EvidenceRow.__table__).order_by(EvidenceRow.rank)
-    rows = rows_where(connection, statement, EvidenceRow.prompt_id, [prompt_id])
-    return tuple(
-        Evidence(
-            chunk_id=ChunkId(row.chunk_id),
-            document_id=DocumentId(row.document_id),
-            rank=row.rank,
-            score=row.score,
-            vector_rank=row.vector_rank,
-            keyword_rank=row.keyword_rank,
-            cited=row.cited,
-        )
-        for row in rows
+def all_evidence(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[Evidence, ...]]:
+    """What was shown for each of these prompts, best first."""
+    statement = select(EvidenceRow.__table__).order_by(EvidenceRow.prompt_id, EvidenceRow.rank)
+    rows = rows_where(connection, statement, EvidenceRow.prompt_id, keys)
+    return _by_prompt((row.prompt_id, _shown(row)) for row in rows)
+
+
+def _shown(row: Row[*tuple[Any, ...]]) -> Evidence:
+    return Evidence(
+        chunk_id=ChunkId(row.chunk_id),
+        document_id=DocumentId(row.document_id),
+        rank=row.rank,
+        score=row.score,
+        vector_rank=row.vector_rank,
+        keyword_rank=row.keyword_rank,
+        cited=row.cited,
     )
 
 
-def _citations(connection: Connection, prompt_id: str) -> tuple[Citation, ...]:
-    statement = select(CitationRow.__table__).order_by(CitationRow.ordinal)
-    rows = rows_where(connection, statement, CitationRow.prompt_id, [prompt_id])
-    return tuple(
-        Citation(
-            quote=row.quote,
-            source=row.source,
-            document_id=DocumentId(row.document_id),
-            external_id=row.external_id,
-            chunk_id=ChunkId(row.chunk_id),
-            start=row.start_offset,
-            end=row.end_offset,
-            answer_start=row.answer_start,
-            answer_end=row.answer_end,
-            score=row.score,
-            page=row.page,
-            headings=tuple(row.headings or ()),
-        )
-        for row in rows
+def all_citations(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[Citation, ...]]:
+    """What the answer to each of these prompts cites, in the order of the answer."""
+    statement = select(CitationRow.__table__).order_by(CitationRow.prompt_id, CitationRow.ordinal)
+    rows = rows_where(connection, statement, CitationRow.prompt_id, keys)
+    return _by_prompt((row.prompt_id, _citation(row)) for row in rows)
+
+
+def _citation(row: Row[*tuple[Any, ...]]) -> Citation:
+    return Citation(
+        quote=row.quote,
+        source=row.source,
+        document_id=DocumentId(row.document_id),
+        external_id=row.external_id,
+        chunk_id=ChunkId(row.chunk_id),
+        start=row.start_offset,
+        end=row.end_offset,
+        answer_start=row.answer_start,
+        answer_end=row.answer_end,
+        score=row.score,
+        page=row.page,
+        headings=tuple(row.headings or ()),
     )
 
 
-def _scores(connection: Connection, prompt_id: str) -> tuple[Score, ...]:
+def all_scores(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[Score, ...]]:
+    """What was said of each of these prompts' answers, oldest first."""
     statement = (
         select(ScoreRow.__table__, UserRow.name.label("user"))
         .join(UserRow, UserRow.user_id == ScoreRow.user_id)
-        .where(ScoreRow.prompt_id == prompt_id)
         .order_by(ScoreRow.score_id)
     )
-    return tuple(
-        Score(
-            value=row.value,
-            metric=row.metric,
-            user=row.user,
-            comment=row.comment,
-            correction=row.correction,
-            created_at=row.created_at,
-        )
-        for row in connection.execute(statement)
+    rows = rows_where(connection, statement, ScoreRow.prompt_id, keys)
+    return _by_prompt((row.prompt_id, _score(row)) for row in rows)
+
+
+def _score(row: Row[*tuple[Any, ...]]) -> Score:
+    return Score(
+        value=row.value,
+        metric=row.metric,
+        user=row.user,
+        comment=row.comment,
+        correction=row.correction,
+        created_at=row.created_at,
     )
 
 
-def _record(row: RowMapping) -> PromptRecord:
+def _by_prompt(found: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    gathered: dict[str, list[T]] = {}
+    for key, one in found:
+        gathered.setdefault(key, []).append(one)
+    return {key: tuple(several) for key, several in gathered.items()}
+
+
+def prompt_record(row: RowMapping) -> PromptRecord:
+    """A row of `prompts`, without its evidence."""
     return PromptRecord(
         prompt_id=PromptId(row["prompt_id"]),
         parent_id=row["parent_id"],

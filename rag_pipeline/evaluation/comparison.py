@@ -6,7 +6,7 @@ is fixed: the same figures give the same intervals.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -66,6 +66,15 @@ class Comparison:
     by_measure: Mapping[str, Compared]
     changes: Mapping[str, Sequence[Change]]
     """By measure: the queries whose figure changed, greatest change first."""
+    totals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By name: what was measured of all queries together, then and now."""
+
+    def figures(self, name: str) -> tuple[float, float]:
+        """A measure's mean or a total, then and now. Raises `EvaluationError` as `of` does."""
+        if name in self.totals:
+            return self.totals[name]
+        compared = self.of(name)
+        return compared.baseline, compared.value
 
     def of(self, measure: str) -> Compared:
         """What became of one measure. Raises `EvaluationError` if the baseline does not have it."""
@@ -98,6 +107,11 @@ def compare(found: Evaluation, baseline: Evaluation, *, seed: int = SEED) -> Com
         changes={
             name: _changes(queries, before[:, column], after[:, column])
             for column, name in enumerate(names)
+        },
+        totals={
+            name: (baseline.totals[name], total)
+            for name, total in found.totals.items()
+            if name in baseline.totals
         },
     )
 

@@ -17,7 +17,7 @@ from rag_pipeline.evaluation.record import Evaluation
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _EXPRESSION = re.compile(
-    r"\s*(?P<measure>[A-Za-z]+(?:@\d+)?)\s*(?P<sign><=|>=|<|>)\s*"
+    r"\s*(?P<measure>[A-Za-z][A-Za-z0-9_]*(?:@\d+)?)\s*(?P<sign><=|>=|<|>)\s*"
     rf"(?:(?P<baseline>baseline)\s*(?:(?P<way>[+-])\s*(?P<shift>{_NUMBER}))?|(?P<bound>{_NUMBER}))\s*",
     re.IGNORECASE,
 )
@@ -29,33 +29,45 @@ _HOLDS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
+Named = Callable[[str], str]
+"""From how a figure is written to its name. Raises `EvaluationError` for one that is not known."""
+
+
+def _metric(text: str) -> str:
+    return Measure.parse(text).name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
     """A condition under which an evaluation fails."""
 
     text: str
-    measure: Measure
+    name: str
+    """Of the figure that it speaks of."""
     sign: str
     number: float
     """The bound; where it is `relative`, what is added to the baseline's figure."""
     relative: bool
 
     @classmethod
-    def parse(cls, text: str) -> "Criterion":
-        """The condition that `text` states. Raises `EvaluationError`."""
+    def parse(cls, text: str, named: "Named | None" = None) -> "Criterion":
+        """The condition that `text` states, on one of retrieval's metrics or of what is `named`.
+
+        Raises `EvaluationError`.
+        """
         found = _EXPRESSION.fullmatch(text)
         if found is None:
             raise EvaluationError(
                 f"{text!r} is no condition: write a metric, < <= > or >=, and a number or the"
                 " baseline, like 'ndcg@10 < baseline - 0.01'"
             )
-        measure = Measure.parse(found["measure"])
+        name = (named or _metric)(found["measure"])
         size = float(found["bound"] or found["shift"] or 0)
         if not math.isfinite(size):
             raise EvaluationError(f"{text!r} has a number that is too large: use one from 0 to 1")
         return cls(
             text=" ".join(text.split()),
-            measure=measure,
+            name=name,
             sign=found["sign"],
             number=-size if found["way"] == "-" else size,
             relative=found["baseline"] is not None,
@@ -67,17 +79,16 @@ class Criterion:
         Without a baseline no condition that speaks of it is met. One is judged over the queries
         that both have.
         """
-        name = self.measure.name
-        value, bound = found.mean(name), self.number
+        value, bound = found.mean(self.name), self.number
         if self.relative:
             if against is None:
                 return None
-            compared = against.of(name)
-            value, bound = compared.value, compared.baseline + self.number
+            then, value = against.figures(self.name)
+            bound = then + self.number
         if not _HOLDS[self.sign](value, bound):
             return None
         # With so many digits that the two differ where they do.
-        return f"{self.text}: {name} is {value:.6g}, the bound {bound:.6g}"
+        return f"{self.text}: {self.name} is {value:.6g}, the bound {bound:.6g}"
 
 
 def failures(
@@ -90,4 +101,4 @@ def failures(
 
 def all_measures(wanted: Sequence[Measure], criteria: Sequence[Criterion]) -> tuple[Measure, ...]:
     """`wanted`, and what the conditions speak of besides."""
-    return tuple(dict.fromkeys([*wanted, *(one.measure for one in criteria)]))
+    return tuple(dict.fromkeys([*wanted, *(Measure.parse(one.name) for one in criteria)]))

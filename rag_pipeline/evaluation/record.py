@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Evaluation:
     generation: int | None = None
     """None: a run file was judged, and nothing searched."""
     space: Mapping[str, Any] | None = None
+    totals: Mapping[str, float] = field(default_factory=dict)
+    """What can only be measured of all queries together, by name."""
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -47,7 +49,14 @@ class Evaluation:
         return np.array([self.queries[query][measure] for query in queries or self.queries])
 
     def mean(self, measure: str) -> float:
-        """Over all judged queries; those for which nothing was found count as 0."""
+        """Over all judged queries, those for which nothing was found counting as 0; or a total.
+
+        Raises `EvaluationError` for what was not measured.
+        """
+        if measure in self.totals:
+            return self.totals[measure]
+        if measure not in self.measures:
+            raise EvaluationError(f"{measure} was not measured: the questions do not tell it")
         return float(np.mean(self.values(measure)))
 
     def saved(self, path: Path) -> None:
@@ -75,6 +84,7 @@ class Evaluation:
             "generation": self.generation,
             "space": self.space,
             "judgments_sha256": self.judgments_sha256,
+            "totals": dict(self.totals),
             "means": {name: self.mean(name) for name in self.measures},
             "queries": {query: dict(found) for query, found in self.queries.items()},
         }
@@ -91,6 +101,7 @@ class _Saved(BaseModel):
     queries: dict[str, dict[str, float]]
     generation: int | None = None
     space: dict[str, Any] | None = None
+    totals: dict[str, float] = {}
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -117,6 +128,7 @@ def read_evaluation(path: Path) -> Evaluation:
         queries=saved.queries,
         generation=saved.generation,
         space=saved.space,
+        totals=saved.totals,
     )
 
 

@@ -7,18 +7,38 @@ an answer has its source, and without one it says so.
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from rag_pipeline.generation.checking import NOTHING_STANDS, Checked, standing, supported
-from rag_pipeline.generation.drafting import NOTHING_WRITTEN, Draft, Drafter
-from rag_pipeline.generation.evidence import Embed, support_for
+from rag_pipeline.generation.checking import (
+    NOTHING_STANDS,
+    Checked,
+    standing,
+    supported,
+    uncited,
+)
+from rag_pipeline.generation.confidence import Judge, cosines_of, quoting
+from rag_pipeline.generation.conversation import (
+    LAST_EXCHANGES,
+    Rewrite,
+    exchanges,
+    said,
+    standalone,
+)
+from rag_pipeline.generation.drafting import Draft, Drafter, DraftStream, Prompted, prompted
+from rag_pipeline.generation.entailment import EntailmentModel
+from rag_pipeline.generation.evidence import Embed
 from rag_pipeline.generation.extraction import Near, nearest
-from rag_pipeline.generation.language_model import Sampling, Turn
-from rag_pipeline.generation.prompt import TEMPLATE_SHA256
+from rag_pipeline.generation.guard import Admitted, admitted
+from rag_pipeline.generation.language_model import FinishReason, Sampling, Turn
+from rag_pipeline.generation.output_filter import Filtered, filtered, safe
+from rag_pipeline.generation.prompt import TEMPLATE_SHA256, Framing
 from rag_pipeline.generation.settings import GenerationSettings
+from rag_pipeline.retrieval.query import MAX_QUERY_CHARACTERS
 from rag_pipeline.retrieval.search import Retriever, SearchResult
+from storage.conversations import chain_to, latest_in_session
 from storage.history import History
 from storage.reading import CorpusReader
 from storage.records import (
@@ -49,6 +69,8 @@ class Asked:
     """What else the model is told about how to answer."""
     sampling: Sampling | None = None
     """None: as the settings say."""
+    strict: bool | None = None
+    """Whether sentences without support are left out, or marked; None: as the settings say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +88,12 @@ class Answer:
     model: str
     note: str | None = None
     """What the reader should know of how it was made: that the model could not be reached."""
+    confidence: float = 0.0
+    """The chance that it is right; without evidence, that the best sentence would have been."""
+    finish_reason: FinishReason = "stop"
+    """"length": the model wrote it, and was cut by a limit on tokens."""
+    unsupported: tuple[tuple[int, int], ...] = ()
+    """Parts of the text, by start and end, that nothing in the documents bears out."""
 
 
 AnswerStream = Generator[str, None, Answer]
@@ -82,6 +110,9 @@ class Answerer:
     drafter: Drafter
     history: History
     settings: GenerationSettings
+    judge: Judge
+    rewrite: Rewrite = standalone
+    entailment: EntailmentModel | None = None
 
     def stream(self, asked: Asked) -> AnswerStream:
         """Answer, giving the unchecked draft as it is written.
@@ -90,40 +121,54 @@ class Answerer:
         is put on record too. Raises `QueryError`, `ModelError`, and what storage raises.
         """
         watch = _Stopwatch()
+        asked = self._in_conversation(asked)
+        question = self._standalone(asked)
         result = self.retriever.search(
-            asked.question,
+            question,
             limit=self.settings.passages,
             principal=asked.principal,
             collapse=True,
         )
         embed = _remembering(self.embed)
-        near = self._near(asked.question, result, embed)
+        allowed = admitted(question, result.hits, is_guarded=self.settings.guard)
+        near, chance = self._near(question, allowed.hits, embed)
         sampling = asked.sampling or self.settings.sampling
-        rendered = self.drafter.rendered(asked.question, near, instructions=asked.instructions)
+        prompt = prompted(
+            self.drafter,
+            question,
+            near,
+            framing=Framing(
+                instructions=asked.instructions, fence=allowed.fence, earlier=asked.earlier
+            ),
+            max_new_tokens=sampling.max_new_tokens,
+        )
         watch.lap("retrieve_s")
-        start = self._start(asked, result, rendered, sampling)
+        start = self._start(asked, question, result, prompt, sampling)
         prompt_id = self.history.start(start, principal=asked.principal)
         try:
-            draft = NOTHING_WRITTEN
-            if rendered:
-                draft = yield from self.drafter.draft(rendered, sampling)
+            draft = yield from self._shown(prompt.draft(sampling), near)
             watch.lap("generate_s")
             checked = NOTHING_STANDS
             if near:
-                checked = self._checked(draft, asked, result, embed)
+                checked = self._checked(draft, question, asked, result, allowed, embed)
+                chance = self.judge.chance(question, quoting(near, checked.citations), near)
+            shown = self._filtered(checked)
             watch.lap("verify_s")
             answer = Answer(
                 prompt_id=prompt_id,
-                text=checked.text,
-                state=checked.state,
-                citations=checked.citations,
+                text=shown.text,
+                state=self.judge.state(checked.state, chance),
+                citations=shown.citations,
                 usage=draft.usage,
                 timings=watch.laps,
                 generation=result.generation,
-                model=self.drafter.name,
+                model=prompt.drafter.name,
                 note=draft.note,
+                confidence=round(chance, 4),
+                finish_reason=_finish_reason(draft, shown.text),
+                unsupported=tuple(uncited(shown.text, shown.citations)),
             )
-            self.history.complete(prompt_id, _end(answer))
+            self.history.complete(prompt_id, _end(answer, allowed.checks(shown.removed)))
         except (GeneratorExit, KeyboardInterrupt):
             self.history.fail(prompt_id, error="stopped by the reader", status="cancelled")
             raise
@@ -132,39 +177,106 @@ class Answerer:
             raise
         return answer
 
-    def _near(self, question: str, result: SearchResult, embed: Embed) -> list[Near]:
-        """The sentences nearest to an answer, best first; none if there is nothing to go by."""
-        if not support_for(question, result.hits, embed=embed).sufficient:
-            return []
-        return nearest(question, [hit.chunk for hit in result.hits], embed=embed)
+    def _in_conversation(self, asked: Asked) -> Asked:
+        """`asked` with what was said before it, where it names an exchange or a session.
 
-    def _checked(self, draft: Draft, asked: Asked, result: SearchResult, embed: Embed) -> Checked:
-        passages = [hit.chunk for hit in result.hits]
-        grounding = supported(draft.text, question=asked.question, passages=passages, embed=embed)
+        Raises `NotFoundError` for an exchange that may not be read.
+        """
+        database, principal = self.history.database, asked.principal
+        if asked.parent_id is not None:
+            before = chain_to(database, asked.parent_id, principal=principal, limit=LAST_EXCHANGES)
+        elif asked.session is not None:
+            before = latest_in_session(
+                database,
+                asked.session,
+                user=asked.user,
+                principal=principal,
+                limit=LAST_EXCHANGES,
+            )
+        else:
+            return asked
+        last = before[-1].prompt_id if before else None
+        return replace(asked, parent_id=last, earlier=asked.earlier or said(before))
+
+    def _standalone(self, asked: Asked) -> str:
+        """The question by itself; as it was asked where that is too long to be searched for."""
+        question = self.rewrite(asked.question, exchanges(asked.earlier))
+        return question if len(question) <= MAX_QUERY_CHARACTERS else asked.question
+
+    def _near(self, question: str, hits: Sequence[Hit], embed: Embed) -> tuple[list[Near], float]:
+        """The sentences nearest to an answer, best first, and the chance that the best is right;
+        no sentences if that is too small."""
+        chunks = [hit.chunk for hit in hits]
+        near = nearest(question, chunks, embed=embed, cosines=cosines_of(hits))
+        chance = self.judge.chance(question, near[:1], near)
+        return (near if self.judge.is_enough(chance) else []), chance
+
+    def _shown(self, draft: DraftStream, near: Sequence[Near]) -> DraftStream:
+        """The draft as it may be shown while it is written."""
+        if not self.settings.guard:
+            return draft
+        return safe(draft, [found.span.text for found in near])
+
+    def _filtered(self, checked: Checked) -> Filtered:
+        """What is said in the end."""
+        if not self.settings.guard:
+            return Filtered(checked.text, checked.citations, ())
+        return filtered(checked.text, checked.citations)
+
+    def _checked(
+        self,
+        draft: Draft,
+        question: str,
+        asked: Asked,
+        result: SearchResult,
+        allowed: Admitted,
+        embed: Embed,
+    ) -> Checked:
+        is_strict = self.settings.strict if asked.strict is None else asked.strict
+        grounding = supported(
+            draft.text,
+            question=question,
+            passages=[hit.chunk for hit in allowed.hits],
+            embed=embed,
+            cosines=cosines_of(allowed.hits),
+            is_strict=is_strict,
+            entailment=self.entailment,
+        )
         texts = self.reader.document_texts(
             {citation.document_id for citation in grounding.citations},
             principal=asked.principal,
             generation=result.generation,
         )
-        return standing(grounding, texts)
+        return standing(grounding, texts, is_strict=is_strict)
 
     def _start(
-        self, asked: Asked, result: SearchResult, rendered: str, sampling: Sampling
+        self,
+        asked: Asked,
+        question: str,
+        result: SearchResult,
+        prompt: Prompted,
+        sampling: Sampling,
     ) -> PromptStart:
         return PromptStart(
             question=asked.question,
+            standalone=None if question == asked.question else question,
             user=asked.user,
             session=asked.session,
             parent_id=asked.parent_id,
             collection=self.retriever.collection.name,
             generation=result.generation,
-            model=self.drafter.name,
-            weights_sha256=self.drafter.weights_sha256,
+            model=prompt.drafter.name,
+            weights_sha256=prompt.drafter.weights_sha256,
             template_sha256=TEMPLATE_SHA256,
-            rendered=rendered,
+            rendered=prompt.rendered,
             sampling=sampling.as_json(),
             evidence=tuple(_evidence(hit) for hit in result.hits),
         )
+
+
+def _finish_reason(draft: Draft, text: str) -> FinishReason:
+    """How the draft ended, where it is what is said; whole sentences stand in for it otherwise."""
+    return draft.completion.finish_reason if draft.text == text else "stop"
 
 
 class _Stopwatch:
@@ -203,11 +315,13 @@ def _evidence(hit: Hit) -> Evidence:
     )
 
 
-def _end(answer: Answer) -> PromptEnd:
+def _end(answer: Answer, checks: Mapping[str, Any] | None) -> PromptEnd:
     return PromptEnd(
         answer=answer.text,
         state=answer.state,
         citations=answer.citations,
         usage=answer.usage,
         timings=answer.timings,
+        confidence=answer.confidence,
+        checks=checks,
     )

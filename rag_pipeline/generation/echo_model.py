@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from ingest.sentences import sentences
-from rag_pipeline.errors import GenerationError
+from rag_pipeline.errors import ContextLengthError
 from rag_pipeline.generation.language_model import (
     GREEDY,
     Completion,
@@ -17,12 +17,16 @@ from rag_pipeline.generation.language_model import (
 from rag_pipeline.generation.stop_strings import before_stop
 
 _PASSAGE = re.compile(r"^\[1\][ \t]*", re.MULTILINE)
+_FENCE = re.compile(r"^\[/?\w+\]$\s*", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _WORD = re.compile(r"\s*\S+")
 
 
 class EchoModel:
-    """Says the first sentence of the passage numbered [1], or of the prompt if there is none."""
+    """Says the first sentence of the passage numbered [1], or of the prompt if there is none.
+
+    A fence around what it is shown is no part of it.
+    """
 
     name = "echo"
     weights_sha256 = hashlib.sha256(b"echo 1").hexdigest()
@@ -42,7 +46,7 @@ class EchoModel:
         """Word by word; sampling has no influence but through its limits."""
         prompt_tokens = self.count_tokens(rendered)
         if prompt_tokens >= self.context_tokens:
-            raise GenerationError(
+            raise ContextLengthError(
                 f"The prompt has {prompt_tokens} tokens and the model 'echo' reads "
                 f"{self.context_tokens}: show it fewer or shorter passages."
             )
@@ -63,6 +67,6 @@ def _stream(words: list[str], prompt_tokens: int, finish: FinishReason) -> TextS
 def _first_sentence(rendered: str) -> str:
     marker = _PASSAGE.search(rendered)
     shown = rendered[marker.end() :] if marker else rendered.lstrip()
-    block = _BLANK_LINE.split(shown, maxsplit=1)[0]
+    block = _FENCE.sub("", _BLANK_LINE.split(shown, maxsplit=1)[0])
     spans = sentences(block)
     return block[slice(*spans[0])] if spans else ""

@@ -4,20 +4,28 @@ They are what a model is shown, for a small one reads four sentences better than
 they are the answer where the model's own words do not stand.
 """
 
+import math
+import operator
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag_pipeline.generation.claims import Claim, claim_in
 from rag_pipeline.generation.evidence import Embed
 from rag_pipeline.generation.grounding import Grounding, SentenceSupport, cited
 from rag_pipeline.generation.matching import Span, about, single_spans
-from storage.records import StoredChunk
+from storage.records import ChunkId, StoredChunk
 
 _SECOND_SENTENCE = 0.9
 """A second sentence is extracted if it fits the question nearly as well as the first."""
-_OTHER_KIND = 0.8
-"""How far a sentence counts that has no number where one is asked for, or no name."""
+_RANKING = (5.92, 6.14, -0.36, 5.14, 4.75)
+"""Of the cosines of sentence and passage, the passage's place, and the question's words with what
+stands around and without. Fitted as in `rag_pipeline/generation/calibration.py`: the best sentence
+of SQuAD's held-out articles has the answer for 81 % of the questions; by the mean of cosine and
+words, 79 %."""
+_NO_NUMBER, _NO_NAME = 3.0, 1.78
+"""What a sentence loses that has none where one is asked for."""
 
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:many|much|far|tall|high|long|old|deep|wide|big|large|heavy|fast|often|late|early)\b"
@@ -29,26 +37,90 @@ _ASKS_NAME = re.compile(r"\b(?:who|whom|whose|where)\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A sentence of a passage, and how well it fits a question; at most 1."""
+    """A sentence of a passage, and the chance that it is the one of all that answers."""
 
     span: Span
     fit: float
+    cosine: float = 0.0
+    """Of the sentence to the question."""
+    passage_cosine: float = 0.0
 
 
-def nearest(question: str, passages: Sequence[StoredChunk], *, embed: Embed) -> list[Near]:
-    """The sentences that may answer, best first; each text once. Calls `embed` once."""
+def nearest(
+    question: str,
+    passages: Sequence[StoredChunk],
+    *,
+    embed: Embed,
+    cosines: Mapping[ChunkId, float] | None = None,
+) -> list[Near]:
+    """The sentences that may answer, best first; each text once. Calls `embed` once.
+
+    `passages` are in the order of their rank. Of those that `cosines` does not tell, the cosine to
+    the question is found here.
+    """
     claim = claim_in(question)
     spans = _telling_spans(passages, claim.stems)
     if not spans:
         return []
-    vectors = embed([question, *(span.text for span in spans)])
-    cosines = (vectors[1:] @ vectors[0]).tolist()
-    near: list[Near] = []
-    for cosine, span in zip(cosines, spans, strict=True):
-        kind = 1.0 if has_what_is_asked(question, claim, span.claim) else _OTHER_KIND
-        near.append(Near(span, kind * (cosine + about(claim.stems, span)) / 2))
+    known = dict(cosines or {})
+    unknown = {one.chunk_id: one.text for one in passages if one.chunk_id not in known}
+    vectors = embed([question, *unknown.values(), *(span.text for span in spans)])
+    found = (vectors[1:] @ vectors[0]).tolist()
+    known |= zip(unknown, found, strict=False)
+    ranks = {one.chunk_id: rank for rank, one in reversed([*enumerate(passages)])}
+    rarity = _rarity(claim.stems, spans)
+    scores = [
+        _score(question, claim, span, cosine, known, ranks, rarity)
+        for span, cosine in zip(spans, found[len(unknown) :], strict=True)
+    ]
+    total = _log_sum(scores)
+    near = [
+        Near(span, math.exp(score - total), cosine, known[span.chunk.chunk_id])
+        for span, cosine, score in zip(spans, found[len(unknown) :], scores, strict=True)
+    ]
     # Sorting is stable: of equally good sentences the one in the better passage comes first.
-    return sorted(near, key=lambda found: -found.fit)
+    return sorted(near, key=lambda one: -one.fit)
+
+
+def rare_coverage(wanted: frozenset[str], span: Span, rarity: Mapping[str, float]) -> float:
+    """The part of `wanted` that the sentence has; what few sentences have weighs more."""
+    total = sum(rarity[stem] for stem in wanted)
+    return sum(rarity[stem] for stem in wanted & span.claim.stems) / total if total else 0.0
+
+
+def _rarity(wanted: frozenset[str], spans: Sequence[Span]) -> dict[str, float]:
+    """How telling each stem is among these sentences: its inverse document frequency."""
+    counts = Counter(stem for span in spans for stem in span.claim.stems)
+    return {stem: math.log((len(spans) + 1) / (counts[stem] + 0.5)) for stem in wanted}
+
+
+def _score(
+    question: str,
+    claim: Claim,
+    span: Span,
+    cosine: float,
+    passages: Mapping[ChunkId, float],
+    ranks: Mapping[ChunkId, int],
+    rarity: Mapping[str, float],
+) -> float:
+    """The logit of the chance that it is this sentence."""
+    signals = (
+        cosine,
+        passages[span.chunk.chunk_id],
+        float(ranks[span.chunk.chunk_id]),
+        about(claim.stems, span),
+        rare_coverage(claim.stems, span, rarity),
+    )
+    score = float(sum(map(operator.mul, _RANKING, signals)))
+    if has_what_is_asked(question, claim, span.claim):
+        return score
+    return score - (_NO_NUMBER if _ASKS_NUMBER.search(question) else _NO_NAME)
+
+
+def _log_sum(scores: Sequence[float]) -> float:
+    """The logarithm of the sum of their exponentials."""
+    most = max(scores)
+    return most + math.log(sum(math.exp(score - most) for score in scores))
 
 
 def quoted(near: Sequence[Near], *, limit: int = 2) -> Grounding:
@@ -88,8 +160,10 @@ def _telling_spans(passages: Sequence[StoredChunk], wanted: frozenset[str]) -> l
 
 
 def _tells(span: Span, wanted: frozenset[str]) -> bool:
-    """Whether it is neither a question nor a heading that only repeats the question's words."""
-    is_heading = span.text[-1].isalnum() and span.claim.stems <= wanted
+    """Whether it is neither a question nor a heading, marked or repeating the question's words."""
+    is_heading = span.text.startswith("#") or (
+        span.text[-1].isalnum() and span.claim.stems <= wanted
+    )
     return not is_heading and not span.text.endswith("?")
 
 

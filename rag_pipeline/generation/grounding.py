@@ -8,11 +8,12 @@ for a true sentence that goes uncited costs less than a false one with a citatio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ingest.sentences import sentences
 from rag_pipeline.generation.claims import Claim, claim_in
+from rag_pipeline.generation.entailment import ENTAILED, EntailmentModel
 from rag_pipeline.generation.matching import Shown, Span, held_against, support
 from rag_pipeline.generation.wording import (
     asks_yes_or_no,
@@ -65,6 +66,28 @@ def ground(answer: str, *, question: str, passages: Sequence[StoredChunk]) -> Gr
     return Grounding(
         answer=answer,
         sentences=tuple(_sentence_support(answer, span, shown) for span in sentences(answer)),
+    )
+
+
+def only_supported(grounding: Grounding) -> Grounding:
+    """The same answer as if it had no sentence without support."""
+    kept = tuple(one for one in grounding.sentences if one.standing != "unsupported")
+    return replace(grounding, sentences=kept)
+
+
+def only_entailed(grounding: Grounding, model: EntailmentModel) -> Grounding:
+    """The same answer, without the support of quotes that do not entail what they support."""
+    quotes = {one: one.citation.quote for one in grounding.sentences if one.citation is not None}
+    pairs = [(quote, grounding.answer[one.start : one.end]) for one, quote in quotes.items()]
+    refused = {
+        one for one, chance in zip(quotes, model.entailed(pairs), strict=True) if chance < ENTAILED
+    }
+    return replace(
+        grounding,
+        sentences=tuple(
+            replace(one, standing="unsupported", citation=None) if one in refused else one
+            for one in grounding.sentences
+        ),
     )
 
 

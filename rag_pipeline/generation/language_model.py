@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rag_pipeline.errors import SettingsError
 
@@ -59,6 +59,8 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     finish_reason: FinishReason
+    estimated: bool = False
+    """The tokens were not counted by what made them."""
 
 
 TextStream = Generator[str, None, Completion]
@@ -98,6 +100,13 @@ class LanguageModel(Protocol):
 
         Raises GenerationError, before anything is made, if the prompt fills the context.
         """
+
+
+@runtime_checkable
+class EstimatesTokens(Protocol):
+    """A language model that can't see its tokens: `count_tokens` is an estimate."""
+
+    estimates_tokens: Literal[True]
 
 
 def complete(stream: TextStream) -> tuple[str, Completion]:

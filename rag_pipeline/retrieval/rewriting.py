@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag_pipeline.errors import GeneratorUnavailableError
+from rag_pipeline.generation.conversation import Exchange, standalone
 from rag_pipeline.generation.language_model import LanguageModel, Sampling, Turn, complete
 
 _PASSAGE = "Write one short paragraph that answers the question. Write nothing else."
@@ -37,6 +39,13 @@ class ModelQueryWriter:
         turns = "\n".join(f"- {text}" for text in (*earlier[-_LAST_QUESTIONS:], question))
         written = self._written(_STANDALONE, turns, max_new_tokens=_QUESTION_TOKENS)
         return written.split("\n", 1)[0] or question
+
+    def following(self, question: str, earlier: Sequence[Exchange]) -> str:
+        """As `standalone`; by rules where the model can't be had."""
+        try:
+            return self.standalone(question, [exchange.question for exchange in earlier])
+        except GeneratorUnavailableError:
+            return standalone(question, earlier)
 
     def _written(self, system: str, user: str, *, max_new_tokens: int) -> str:
         rendered = self.model.render([Turn("system", system), Turn("user", user)])

@@ -31,16 +31,20 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     Weights are kept as float16: 4-bit weights lose next to nothing by it (greedy answers of
     SmolLM2 stayed the same, token for token), and the folder is half as large.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        AutoTokenizer,
+    )
 
+    place, file = gguf.parent, {"gguf_file": gguf.name, "local_files_only": True}
     # The reader of GGUF draws a progress bar that no setting of transformers turns off.
     with quiet_transformers(), redirect_stderr(io.StringIO()):
-        tokenizer = AutoTokenizer.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, local_files_only=True
-        )
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype="float32", local_files_only=True
-        )
+        tokenizer = AutoTokenizer.from_pretrained(place, **file)
+        reads_apart = AutoConfig.from_pretrained(place, **file).is_encoder_decoder
+        kind = AutoModelForSeq2SeqLM if reads_apart else AutoModelForCausalLM
+        model = kind.from_pretrained(place, dtype="float32", **file)
         _save_model(model, folder)
         tokenizer.save_pretrained(folder)
 

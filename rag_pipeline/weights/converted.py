@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ingest.embedders.errors import UnfitModelError
+from rag_pipeline.weights.digests import sha256_of
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ _MANIFEST = "manifest.json"
 
 Convert = Callable[[Path], None]
 """Writes converted weights into an empty folder; `UnfitModelError` if there can be none."""
+Digest = Callable[[Path], str]
+"""The SHA-256 of a file, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,34 @@ class ConvertedWeights:
         if found is None:
             raise UnfitModelError(f"{place} does not hold what was written to it; check the disk")
         return found
+
+    def place(self, key: str, convert: Convert, digest: Digest) -> Path:
+        """The folder of converted files that are too large to be handed over, verified by `digest`;
+        converts them first if they are not there. Raises what `convert` raises."""
+        place = self.folder / key
+        if not _is_whole(place, digest):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f".{key}.lock"):
+                if not _is_whole(place, digest):
+                    _make(place, convert)
+        return place
+
+
+def _is_whole(place: Path, digest: Digest) -> bool:
+    """Whether every file is there as the manifest records it."""
+    if not place.is_dir():
+        return False
+    try:
+        files = dict(json.loads((place / _MANIFEST).read_text("utf-8"))["files"])
+        whole = bool(files) and all(digest(place / name) == files[name] for name in files)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning(
+            "The converted weights in %s can't be read and are made anew: %s", place, error
+        )
+        return False
+    if not whole:
+        _log.warning("The converted weights in %s are damaged and are made anew", place)
+    return whole
 
 
 def _read(place: Path) -> Mapping[str, bytes] | None:
@@ -100,7 +131,7 @@ def _refusal(convert: Convert, folder: Path) -> str | None:
 
 
 def _write_manifest(folder: Path, *, refused: str | None) -> None:
-    files = {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}
+    files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
     manifest = {"refused": refused, "files": files}
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 

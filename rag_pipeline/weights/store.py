@@ -10,7 +10,7 @@ import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,8 @@ _log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 
-_WEIGHT_SUFFIXES = frozenset({".safetensors", ".gguf"})
+GGUF = ".gguf"
+_WEIGHT_SUFFIXES = frozenset({".safetensors", GGUF})
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 Progress = Callable[[str], None]
@@ -52,6 +53,8 @@ class ResolvedModel:
     folder: Path
     weights_sha256: str
     """Of the file of weights, or of the list of them if there are several."""
+    gguf: Path | None = None
+    """The weights, where they are in one file of that form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,8 @@ class WeightStore:
             ) from None
 
     def resolve(self, name: str) -> ResolvedModel:
-        """The model of that name: of the catalogue, else a folder, else `org/model` of the hub.
+        """The model of that name: of the catalogue, else a folder or a GGUF file, else `org/model`
+        of the hub.
 
         A packaged model is checked file by file; files that kept size and time of change since
         they were last read are not read again. Only a hub name may lead to the network.
@@ -94,6 +98,11 @@ class WeightStore:
         folder = Path(name).expanduser()
         if name and folder.is_dir():
             return self._resolve_folder(name, folder)
+        if folder.suffix == GGUF and folder.is_file():
+            digest = self.digests.digest(folder)
+            return ResolvedModel(
+                name=name, folder=folder.parent, weights_sha256=digest, gguf=folder
+            )
         if _HUB_NAME.fullmatch(name):
             return self._resolve_folder(name, hub_snapshot(name, self.folder / "hub"))
         raise WeightsMissingError(
@@ -139,13 +148,13 @@ class WeightStore:
     def _state(self, entry: CatalogueEntry) -> State:
         if self._folder(entry) is None:
             return "not pulled"
-        return "damaged" if self._problems(entry, self._digests.digest) else "ready"
+        return "damaged" if self._problems(entry, self.digests.digest) else "ready"
 
     def _resolve_entry(self, entry: CatalogueEntry) -> ResolvedModel:
         folder = self._folder(entry)
         if folder is None:
             raise WeightsMissingError(_missing(entry))
-        problems = self._problems(entry, self._digests.digest)
+        problems = self._problems(entry, self.digests.digest)
         if problems:
             raise WeightsDamagedError(f"{problems[0]}: {_remedy(entry)}.")
         recorded = {
@@ -162,10 +171,21 @@ class WeightStore:
                 f"The folder {str(folder)!r} holds no weights in safetensors or GGUF: "
                 "convert them to safetensors, or name another folder."
             )
+        if all(file.suffix == GGUF for file in weights):
+            return self._resolve_ggufs(name, folder, weights)
         digests = {
-            file.relative_to(folder).as_posix(): self._digests.digest(file) for file in weights
+            file.relative_to(folder).as_posix(): self.digests.digest(file) for file in weights
         }
         return ResolvedModel(name=name, folder=folder, weights_sha256=combined(digests))
+
+    def _resolve_ggufs(self, name: str, folder: Path, files: Sequence[Path]) -> ResolvedModel:
+        if len(files) > 1:
+            raise WeightsMissingError(
+                f"The folder {str(folder)!r} holds {len(files)} GGUF files: name one of them, such"
+                f" as {str(sorted(files)[0])!r}."
+            )
+        digest = self.digests.digest(files[0])
+        return ResolvedModel(name=name, folder=folder, weights_sha256=digest, gguf=files[0])
 
     def _problems(self, entry: CatalogueEntry, digest: Digest) -> list[str]:
         folder = self._folder(entry)
@@ -191,7 +211,8 @@ class WeightStore:
         return self.folder / "models" / f"{entry.name}-{entry.gguf_sha256[:12]}"
 
     @property
-    def _digests(self) -> DigestCache:
+    def digests(self) -> DigestCache:
+        """Of the files on this machine."""
         return DigestCache(self.folder / "digests.json")
 
 
