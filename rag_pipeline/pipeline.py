@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from rag_pipeline.composition import Composition
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
 from rag_pipeline.errors import QueryError
+from rag_pipeline.observing import Observer as PipelineObserver
+from rag_pipeline.observing import Observers
 from rag_pipeline.settings import Settings, load_settings
+from storage.errors import NotFoundError
 from storage.records import (
     LOCAL_OWNER,
     AnswerState,
@@ -26,25 +29,34 @@ from storage.records import (
 )
 
 if TYPE_CHECKING:
+    from ingest.feeds.uploads import UploadedFile
     from ingest.parse.media import MediaReader
     from ingest.pipeline import Observer
     from ingest.read import SourceDefaults
     from ingest.report import IngestReport
+    from rag_pipeline.browsing import Browsing
     from rag_pipeline.datasets.export import ExportReport
     from rag_pipeline.datasets.selection import Selection
     from rag_pipeline.doctor import Diagnosis
     from rag_pipeline.entities.graph import EntityGraph
+    from rag_pipeline.evaluation.answers import AnswersWanted
+    from rag_pipeline.evaluation.answers import Asking as EvaluationAsking
+    from rag_pipeline.evaluation.answers_calibration import Calibrated
+    from rag_pipeline.evaluation.answers_report import AnswersReport
     from rag_pipeline.evaluation.evaluate import Searching, Wanted
     from rag_pipeline.evaluation.report import Report as EvaluationReport
     from rag_pipeline.evaluation.tune import Tuning
     from rag_pipeline.generation.answer import Answer, AnswerStream
-    from rag_pipeline.generation.language_model import Sampling, Turn
+    from rag_pipeline.generation.language_model import LanguageModel, Sampling, Turn
+    from rag_pipeline.history.export import TrainingData, TrainingReport
     from rag_pipeline.retrieval.query import AsOf
+    from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import SearchResult
     from storage.documents import SourceDocument
     from storage.filters import Filter
     from storage.index_records import IndexRecords
     from storage.records import Vectors
+    from storage.uploads import Uploads
 
 PathLike = str | os.PathLike[str]
 
@@ -67,6 +79,8 @@ class Asking(TypedDict, total=False):
     """How the model chooses its words; else as the settings say."""
     extractive: bool
     """Answer with sentences of the documents alone, and ask no model."""
+    strict: bool | None
+    """Leave out what nothing bears out, or else mark it; None: as the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,42 @@ class PromptHistory:
         )
         self.parts.history.rate(prompt_id, score, principal=self.principal)
 
+    def export(
+        self,
+        path: PathLike,
+        data: "TrainingData | None" = None,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        state: AnswerState | None = None,
+        words: str = "",
+        since: str | None = None,
+        until: str | None = None,
+        overwrite: bool = False,
+    ) -> "TrainingReport":
+        """Write exchanges as training data to `path`, a .jsonl or .parquet file.
+
+        `since` and `until` are dates or times in ISO 8601. Raises `DatasetError`,
+        `InvalidRecordError`.
+        """
+        from rag_pipeline.history.export import TrainingData, export_training_data
+        from storage.prompt_listing import PromptsWanted, period
+
+        begins, ends = period(since, until)
+        wanted = PromptsWanted(
+            principal=self.principal,
+            user=user,
+            session=session,
+            state=state,
+            status="completed",
+            words=words,
+            since=begins,
+            before=ends,
+        )
+        return export_training_data(
+            self.parts.database, wanted, Path(path), data or TrainingData(), overwrite=overwrite
+        )
+
 
 class RagPipeline:
     """Ingests documents, finds them, answers from them, and remembers what was asked.
@@ -133,9 +183,16 @@ class RagPipeline:
     time: what they commit is seen by the next search.
     """
 
-    def __init__(self, settings: Settings, *, principal: Principal = LOCAL_OWNER) -> None:
-        self._parts = Composition(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        principal: Principal = LOCAL_OWNER,
+        language_model: "LanguageModel | None" = None,
+    ) -> None:
+        self._parts = Composition(settings, language_model=language_model)
         self._principal = principal
+        self._observers = Observers()
 
     @classmethod
     def open(
@@ -144,18 +201,20 @@ class RagPipeline:
         *,
         database: str | None = None,
         principal: Principal = LOCAL_OWNER,
+        language_model: "LanguageModel | None" = None,
         **settings: Any,
     ) -> Self:
         """The pipeline in the folder `home`, made if there is none.
 
         `database` moves the truth elsewhere, by its URL; `settings` are fields of
-        `rag_pipeline.settings.Settings`. Raises `SettingsError`, and `StorageError` for a database
-        that can't be used.
+        `rag_pipeline.settings.Settings`. `language_model` writes the answers instead of the
+        generator that is set. Raises `SettingsError`, and `StorageError` for a database that can't
+        be used.
         """
         given = load_settings(
             home=None if home is None else os.fspath(home), database_url=database, **settings
         )
-        pipeline = cls(given, principal=principal)
+        pipeline = cls(given, principal=principal, language_model=language_model)
         _ = pipeline._parts.database
         return pipeline
 
@@ -168,6 +227,20 @@ class RagPipeline:
     def history(self) -> PromptHistory:
         """What was asked and answered."""
         return PromptHistory(self._parts, self._principal)
+
+    @property
+    def browse(self) -> "Browsing":
+        """What is known, page by page."""
+        from rag_pipeline.browsing import Browsing
+
+        return Browsing(self._parts, self._principal)
+
+    @property
+    def uploads(self) -> "Uploads":
+        """Files that were uploaded."""
+        from storage.uploads import Uploads
+
+        return Uploads(self._parts.database, self._principal)
 
     @property
     def parts(self) -> Composition:
@@ -183,6 +256,13 @@ class RagPipeline:
         """The same pipeline, with the same parts, for somebody else; close only one of them."""
         other = copy(self)
         other._principal = principal
+        return other
+
+    def observed_by(self, *observers: PipelineObserver) -> "RagPipeline":
+        """The same pipeline, with the same parts, whose searches and answers `observers` are told
+        of; close only one of them."""
+        other = copy(self)
+        other._observers = Observers((*self._observers.watching, *observers))
         return other
 
     @property
@@ -241,21 +321,50 @@ class RagPipeline:
         metadata: Mapping[str, Any] | None = None,
         on_commit: "Callable[[Committed], None] | None" = None,
         on_progress: "Callable[[IngestReport], None] | None" = None,
+        wait: bool = True,
     ) -> "IngestReport":
         """Bring records of the form `{_id, title, text, metadata}` into a collection.
 
         `source` names where they come from: the same name and `_id` at the next run are the same
         document, and `prune` removes those of this source that do not come any more. All else is
-        as for `ingest`.
+        as for `ingest`, but for `LeaseBusyError` where this is not to `wait` for another writer.
         """
         from ingest.feeds.records import RecordsFeed
 
         defaults = _defaults(generator_id, read_labels, metadata)
         observer = _observer(on_commit, on_progress)
         with self._parts.ingestion(
-            collection, defaults=defaults, observer=observer, source_name=source
+            collection, defaults=defaults, observer=observer, source_name=source, wait=wait
         ) as ingestion:
             return ingestion.run(RecordsFeed(records, source), prune=prune)
+
+    def ingest_uploads(
+        self,
+        files: "Sequence[UploadedFile]",
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        place: str = "",
+        generator_id: str | None = None,
+        read_labels: frozenset[str] = frozenset(),
+        metadata: Mapping[str, Any] | None = None,
+        source_name: str | None = None,
+        wait: bool = True,
+    ) -> "IngestReport":
+        """Bring files that are open, or in memory, into a collection.
+
+        A file of the same name at the same `place` at the next run is the same document. All else
+        is as for `ingest_records`.
+        """
+        from ingest.feeds.uploads import UploadFeed
+
+        with self._parts.ingestion(
+            collection,
+            defaults=_defaults(generator_id, read_labels, metadata),
+            observer=_observer(None, None),
+            source_name=source_name,
+            wait=wait,
+        ) as ingestion:
+            return ingestion.run(UploadFeed(files, place))
 
     def remove(
         self,
@@ -292,6 +401,37 @@ class RagPipeline:
 
         return resumed(run, patience_s=self.settings.database_patience_s)
 
+    def remove_where(
+        self,
+        where: "str | Mapping[str, Any] | Filter",
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        source_name: str | None = None,
+        wait: bool = True,
+    ) -> "IngestReport":
+        """Remove every source that fulfils `where` and that the principal may read, in one
+        generation.
+
+        Raises `NotFoundError` if there is none, `FilterError`, and `LeaseBusyError` where this is
+        not to `wait` for another writer.
+        """
+        from storage.documents import sources_where
+
+        filter_ = _filter(where)
+        assert filter_ is not None
+        target = self._parts.reader.collection(collection, principal=self._principal)
+        about = (self._parts.database, target.collection_id, filter_, self._principal)
+        if not sources_where(*about, generation=self._parts.reader.committed().generation):
+            raise NotFoundError(f"nothing in collection {collection!r} is like that")
+        with self._parts.ingestion(
+            target.name,
+            defaults=_defaults(None, frozenset(), None),
+            observer=_observer(None, None),
+            source_name=source_name,
+            wait=wait,
+        ) as ingestion:
+            return ingestion.remove(sources_where(*about, generation=ingestion.writer.generation()))
+
     def documents(
         self, external_ids: Iterable[str], *, collection: str = DEFAULT_COLLECTION
     ) -> "list[SourceDocument]":
@@ -314,7 +454,13 @@ class RagPipeline:
 
         Raises `EmbeddingError`.
         """
-        return self._parts.embedder.embed(texts)
+        with self._observers.embedding(texts, model=self.settings.embedder) as watch:
+            watch.value = vectors = self._parts.embedder.embed(texts)
+        return vectors
+
+    def text_scorer(self) -> "TextScorer":
+        """Says how well texts that are in no collection fit a query."""
+        return self._parts.text_scorer()
 
     def index_records(self, namespace: str) -> "IndexRecords":
         """Which keys a program that synchronises a store has written, and when."""
@@ -354,11 +500,15 @@ class RagPipeline:
         side. Raises `QueryError`, `FilterError`, `AsOfError`, `NotFoundError`,
         `SpaceMismatchError`.
         """
-        with self._parts.turns.searching():
+        names = [collection] if isinstance(collection, str) else [*collection]
+        with (
+            self._observers.searching(query, collections=names, mode=mode, limit=limit) as watch,
+            self._parts.turns.searching(),
+        ):
             retriever = self._parts.retriever(
                 collection, principal=self._principal, writes=hyde or bool(earlier)
             )
-            return retriever.search(
+            watch.value = result = retriever.search(
                 query,
                 principal=self._principal,
                 limit=limit,
@@ -375,6 +525,7 @@ class RagPipeline:
                 hypothesis=hyde,
                 vector=_vector(vector),
             )
+        return result
 
     def search_documents(
         self,
@@ -426,13 +577,21 @@ class RagPipeline:
             earlier=tuple(asking.get("earlier", ())),
             instructions=asking.get("instructions", ""),
             sampling=asking.get("sampling"),
+            strict=asking.get("strict"),
         )
+        collection = asking.get("collection", DEFAULT_COLLECTION)
         answerer = self._parts.answerer(
-            asking.get("collection", DEFAULT_COLLECTION),
+            collection,
             principal=self._principal,
             extractive=asking.get("extractive", False),
         )
-        return answerer.stream(asked)
+        return self._observers.answering(
+            answerer.stream(asked),
+            question=question,
+            collection=collection,
+            session=asked.session,
+            generator=self.settings.generator,
+        )
 
     def doctor(self, *, repair: bool = False) -> "Diagnosis":
         """Compare the database with itself and its indexes; with `repair`, fill these anew."""
@@ -471,6 +630,45 @@ class RagPipeline:
     def reset_tuning(self, *, collection: str = DEFAULT_COLLECTION) -> bool:
         """Forget what was fitted to a collection; whether there was anything."""
         from rag_pipeline.evaluation.tune import reset
+
+        return reset(self._parts, collection, principal=self._principal)
+
+    def evaluate_answers(
+        self,
+        path: PathLike,
+        asking: "EvaluationAsking | None" = None,
+        wanted: "AnswersWanted | None" = None,
+        *,
+        on_progress: "Callable[[int, int], None] | None" = None,
+    ) -> "AnswersReport":
+        """Ask the questions of a file whose answers are known, and judge what is said.
+
+        The file is SQuAD's JSON, or JSONL of `{_id, question, answers}`. `on_progress` is told how
+        many are answered, and of how many. Raises `EvaluationError`, `NotFoundError`.
+        """
+        from rag_pipeline.evaluation.answers import AnswersWanted, Asking, evaluate_answers
+
+        asked = replace(asking or Asking(), principal=self._principal)
+        return evaluate_answers(
+            self._parts, Path(path), asked, wanted or AnswersWanted(), on_progress
+        )
+
+    def calibrate(
+        self, path: PathLike, *, collection: str = DEFAULT_COLLECTION, dry_run: bool = False
+    ) -> "Calibrated":
+        """Fit how sure answers of a collection are to questions with known answers.
+
+        Raises `EvaluationError`, `NotFoundError`.
+        """
+        from rag_pipeline.evaluation.answers_calibration import calibrate
+
+        return calibrate(
+            self._parts, Path(path), collection, principal=self._principal, dry_run=dry_run
+        )
+
+    def reset_calibration(self, *, collection: str = DEFAULT_COLLECTION) -> bool:
+        """Forget what was calibrated for a collection; whether there was anything."""
+        from rag_pipeline.evaluation.answers_calibration import reset
 
         return reset(self._parts, collection, principal=self._principal)
 

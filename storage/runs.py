@@ -5,14 +5,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.sql import Select
 
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.lease import is_held
 from storage.models.corpus import CollectionRow, CorpusStateRow, RunRow
-from storage.records import RunId
+from storage.records import CollectionId, RunId
 
 RunStatus = Literal["running", "completed", "failed", "died"]
 """died: it has no end, and nobody holds the writer's lease for it."""
@@ -49,6 +60,19 @@ class RunRecord:
         """From its beginning to its end, if it has one."""
         return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
 
+    def as_json(self) -> dict[str, Any]:
+        """The stable interface; keys may be added, none is changed or removed."""
+        return {
+            "run_id": self.run_id,
+            "collection": self.collection,
+            "source_name": self.source_name,
+            "status": self.status,
+            "started_at": self.started_at.isoformat(),
+            "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),
+            "report": dict(self.report),
+            "seconds": self.seconds,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTotals:
@@ -72,13 +96,25 @@ class Runs:
 
     database: Database
 
-    def latest(self, *, limit: int = 20, source: str | None = None) -> list[RunRecord]:
-        """The newest runs, newest first."""
+    def latest(
+        self,
+        *,
+        limit: int = 20,
+        source: str | None = None,
+        collection: str | None = None,
+        before: tuple[datetime, str] | None = None,
+    ) -> list[RunRecord]:
+        """The newest runs, newest first; those that began before the time and id of `before`."""
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidRecordError(f"a limit of {limit} is out of range; use 1 to {MAX_LIMIT}")
         statement = _newest_first()
         if source is not None:
             statement = statement.where(RunRow.source_name == source)
+        if collection is not None:
+            statement = statement.where(CollectionRow.name == collection)
+        if before is not None:
+            place = tuple_(literal(before[0], RunRow.started_at.type), before[1])
+            statement = statement.where(tuple_(RunRow.started_at, RunRow.run_id) < place)
         with self.database.read() as connection:
             rows = connection.execute(statement.limit(limit)).mappings().all()
             newest = _newest(connection)
@@ -96,6 +132,17 @@ class Runs:
             raise NotFoundError(f"more than one run begins with {run_id!r}; give more")
         return self._records(rows, newest)[0]
 
+    def last_of(self, collection_id: CollectionId) -> str | None:
+        """What the newest run into a collection brought in: the name of its source."""
+        statement = (
+            select(RunRow.source_name)
+            .filter_by(collection_id=collection_id)
+            .order_by(RunRow.started_at.desc(), RunRow.run_id.desc())
+            .limit(1)
+        )
+        with self.database.read() as connection:
+            return connection.execute(statement).scalar()
+
     def last_completed(self, source: str) -> datetime | None:
         """When the last completed run of that source began."""
         statement = select(func.max(RunRow.started_at)).where(
@@ -103,6 +150,17 @@ class Runs:
         )
         with self.database.read() as connection:
             return connection.execute(statement).scalar_one()
+
+    def last_successes(self) -> Mapping[str, datetime]:
+        """When the last completed run into each collection ended, by its name."""
+        statement = (
+            select(CollectionRow.name, func.max(RunRow.ended_at).label("ended_at"))
+            .join(RunRow, RunRow.collection_id == CollectionRow.collection_id)
+            .where(_is_completed())
+            .group_by(CollectionRow.name)
+        )
+        with self.database.read() as connection:
+            return {row.name: row.ended_at for row in connection.execute(statement)}
 
     def generation(self) -> int:
         """The generation that is committed."""

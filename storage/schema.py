@@ -38,6 +38,12 @@ def prepare(database: Database) -> None:
         raise SchemaError(_difference(database, found))
 
 
+def is_at_head(database: Database) -> bool:
+    """Whether the database is at the newest migration, now."""
+    with database.read() as connection:
+        return _revision(connection) == HEAD
+
+
 def upgrade(database: Database) -> None:
     """Bring the database to the newest migration, in one transaction."""
     # Imported here: it takes longer than everything a command at head needs.

@@ -1,10 +1,8 @@
 """`rag ask`"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,6 +23,11 @@ if TYPE_CHECKING:
 @click.option(
     "--extractive", is_flag=True, help="Answer with sentences of the documents; ask no model."
 )
+@click.option(
+    "--strict/--marked",
+    default=None,
+    help="Leave out what nothing bears out, or mark it; as generation.strict says.",
+)
 @click.option("--stream", is_flag=True, help="Show the unchecked draft while it is written.")
 @click.option(
     "--questions",
@@ -41,6 +44,7 @@ def ask(
     user: str | None,
     parent: str | None,
     extractive: bool,
+    strict: bool | None,
     stream: bool,
     questions: Path | None,
     answers: Path | None,
@@ -65,6 +69,7 @@ def ask(
         "parent_id": parent,
         "collection": collection,
         "extractive": extractive,
+        "strict": strict,
     }
     with opened(home, database) as rag:
         if questions is not None and answers is not None:
@@ -75,18 +80,21 @@ def ask(
         else:
             answer = rag.ask(question or "", **about)
     if as_json:
-        print_json(_as_json(answer))
+        from rag_pipeline.generation.answer_json import answer_json
+
+        print_json(answer_json(answer))
     else:
         _print_answer(answer)
 
 
 def _answer_all(rag: "RagPipeline", questions: Path, answers: Path, about: "Asking") -> None:
     from rag_pipeline.evaluation.trec import read_lines
+    from rag_pipeline.generation.answer_json import answer_json
 
     asked = read_lines(questions, ("question", "text"))
     with writing(answers) as file:
         for question_id, text in asked:
-            answer = {"_id": question_id, **_as_json(rag.ask(text, **about))}
+            answer = {"_id": question_id, **answer_json(rag.ask(text, **about))}
             file.write(json.dumps(answer, ensure_ascii=False) + "\n")
             file.flush()
     say(f"{len(asked)} questions answered into {answers}")
@@ -106,9 +114,10 @@ def _shown_while_written(stream: "AnswerStream") -> "Answer":
 def _print_answer(answer: "Answer") -> None:
     if answer.note is not None:
         say(answer.note)
-    click.echo(answer.text)
+    click.echo(_marked(answer))
+    sure = "" if answer.state == "no_evidence" else f"{answer.confidence:.0%} sure, "
     click.echo(
-        f"\n[{answer.state}]  {answer.model}, {sum(answer.timings.values()):.1f} s,"
+        f"\n[{answer.state}]  {sure}{answer.model}, {sum(answer.timings.values()):.1f} s,"
         f" prompt {answer.prompt_id}"
     )
     for number, citation in enumerate(answer.citations, start=1):
@@ -124,15 +133,9 @@ def _print_answer(answer: "Answer") -> None:
         click.echo(f"     “{quote}”")
 
 
-def _as_json(answer: "Answer") -> Mapping[str, Any]:
-    return {
-        "prompt_id": answer.prompt_id,
-        "answer": answer.text,
-        "state": answer.state,
-        "citations": [asdict(citation) for citation in answer.citations],
-        "usage": dict(answer.usage),
-        "timings": dict(answer.timings),
-        "generation": answer.generation,
-        "model": answer.model,
-        "note": answer.note,
-    }
+def _marked(answer: "Answer") -> str:
+    """The text, with what nothing bears out in brackets that say so."""
+    text = answer.text
+    for start, end in reversed(answer.unsupported):
+        text = f"{text[:start]}[unsupported: {text[start:end]}]{text[end:]}"
+    return text

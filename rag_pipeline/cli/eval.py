@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
+from rag_pipeline.cli.eval_answers import answers, calibrate
 from rag_pipeline.cli.output import FAILED, print_json, say, writing
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
 
@@ -23,7 +24,11 @@ _SHOWN_QUERIES = 5
 
 @click.group(name="eval")
 def evaluation() -> None:
-    """Measure how good retrieval is, and make it better."""
+    """Measure how good retrieval and answers are, and make them better."""
+
+
+evaluation.add_command(answers)
+evaluation.add_command(calibrate)
 
 
 @evaluation.command()

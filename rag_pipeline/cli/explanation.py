@@ -1,7 +1,7 @@
-"""How a hit's explanation is shown: as lines to a person, as JSON to a program."""
+"""How a hit's explanation is shown to a person."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rag_pipeline.retrieval.explain import Contribution, Explanation, Stage
@@ -22,34 +22,6 @@ def explanation_lines(hit: "Hit", explanation: "Explanation") -> Iterator[str]:
     for stage in explanation.stages:
         if stage.name in ("fusion", "rerank"):
             yield _line(stage.name, _sum(stage))
-
-
-def explanation_json(explanation: "Explanation") -> Mapping[str, Any]:
-    """All of it, unrounded."""
-    return {
-        "terms": [
-            {"term": match.term, "counts": dict(match.counts), "score": match.score}
-            for match in explanation.terms
-        ],
-        "vector_score": explanation.vector_score,
-        "keyword_score": explanation.keyword_score,
-        "stages": [
-            {
-                "stage": stage.name,
-                "score": stage.score,
-                "contributions": [
-                    {
-                        "signal": part.signal,
-                        "amount": part.amount,
-                        "value": part.value,
-                        "weight": part.weight,
-                    }
-                    for part in stage.parts
-                ],
-            }
-            for stage in explanation.stages
-        ],
-    }
 
 
 def _line(label: str, said: str) -> str:

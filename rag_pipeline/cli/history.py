@@ -1,7 +1,6 @@
 """`rag history`"""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,9 @@ def list_prompts(
     with opened(home, database) as rag:
         prompts = rag.history.list(limit=limit, user=user, session=session, state=state)
     if as_json:
-        print_json([_as_json(prompt) for prompt in prompts])
+        from rag_pipeline.history.as_json import whole_prompt
+
+        print_json([whole_prompt(prompt) for prompt in prompts])
         return
     if not prompts:
         click.echo("nothing was asked yet")
@@ -73,7 +74,9 @@ def show_prompt(prompt_id: str, as_json: bool, home: Path | None, database: str 
     with opened(home, database) as rag:
         prompt = rag.history.show(prompt_id)
     if as_json:
-        print_json(_as_json(prompt))
+        from rag_pipeline.history.as_json import whole_prompt
+
+        print_json(whole_prompt(prompt))
     else:
         _print_prompt(prompt)
 
@@ -83,6 +86,8 @@ def _print_prompt(prompt: "PromptRecord") -> None:
     click.echo(f"prompt      {prompt.prompt_id}")
     click.echo(f"asked       {prompt.created_at.astimezone():%Y-%m-%d %H:%M:%S} by {prompt.user}")
     click.echo(f"question    {prompt.question}")
+    if prompt.standalone is not None:
+        click.echo(f"searched    {prompt.standalone}")
     click.echo(f"answer      {prompt.answer or '–'}")
     click.echo(f"outcome     {outcome}{f' ({prompt.error})' if prompt.error else ''}")
     click.echo(f"corpus      {prompt.collection}, generation {prompt.generation}")
@@ -103,17 +108,23 @@ def _print_prompt(prompt: "PromptRecord") -> None:
             f"evidence    {shown.rank}. chunk {shown.chunk_id} of document {shown.document_id},"
             f" score {shown.score:.3f} {mark}".rstrip()
         )
+    _print_checks(prompt.checks or {})
+
+
+def _print_checks(checks: Mapping[str, Any]) -> None:
+    """What spoke to a model in the passages, and what was taken out of the answer."""
+    for found in checks.get("suspicious", ()):
+        use = "used all the same" if found["admitted"] else "not used"
+        click.echo(
+            f"suspicious  chunk {found['chunk_id']}, characters {found['start']} to {found['end']}:"
+            f" {found['reason']}; {use}"
+        )
+    if checks.get("neutralised"):
+        click.echo(f"neutralised {checks['neutralised']} places of the passages")
+    for removed in checks.get("filtered", ()):
+        click.echo(f"filtered    {_short(removed)}")
 
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
-
-
-def _as_json(prompt: "PromptRecord") -> Mapping[str, Any]:
-    completed = prompt.completed_at
-    return {
-        **asdict(prompt),
-        "created_at": prompt.created_at.isoformat(),
-        "completed_at": None if completed is None else completed.isoformat(),
-    }

@@ -18,12 +18,15 @@ from rag_pipeline.cli.entities import entities
 from rag_pipeline.cli.eval import evaluation
 from rag_pipeline.cli.export import export
 from rag_pipeline.cli.history import history
+from rag_pipeline.cli.history_export import export as export_history
 from rag_pipeline.cli.ingest import ingest
+from rag_pipeline.cli.mcp import mcp
 from rag_pipeline.cli.models import models
 from rag_pipeline.cli.output import one_line_errors
 from rag_pipeline.cli.parse import parse
 from rag_pipeline.cli.runs import runs
 from rag_pipeline.cli.search import search
+from rag_pipeline.cli.serve import serve
 from rag_pipeline.cli.sync import sync
 from rag_pipeline.cli.watch import watch
 
@@ -64,6 +67,7 @@ for command in (
     search,
     ask,
     history,
+    serve,
     export,
     evaluation,
     dedup,
@@ -71,9 +75,13 @@ for command in (
     doctor,
     parse,
     models,
+    mcp,
     db,
 ):
     cli.add_command(command)
+
+
+history.add_command(export_history)
 
 
 def run() -> None:

@@ -1,7 +1,6 @@
 """`rag runs`"""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ def list_runs(
     """
     found = _runs(home, database).latest(limit=limit, source=source)
     if as_json:
-        print_json([_as_json(run) for run in found])
+        print_json([run.as_json() for run in found])
         return
     if not found:
         click.echo("nothing was ingested yet")
@@ -58,7 +57,7 @@ def show_run(run_id: str, as_json: bool, home: Path | None, database: str | None
     """
     run = _runs(home, database).show(run_id)
     if as_json:
-        print_json(_as_json(run))
+        print_json(run.as_json())
         return
     click.echo(f"run         {run.run_id}")
     click.echo(f"source      {run.source_name or '–'}, collection {run.collection}")
@@ -99,12 +98,3 @@ def _what(run: "RunRecord") -> str:
 def _counts(report: Mapping[str, Any]) -> str:
     counted = {name: n for name, n in report["documents"].items() if n}
     return ", ".join(f"{name} {n}" for name, n in counted.items()) or "nothing there"
-
-
-def _as_json(run: "RunRecord") -> Mapping[str, Any]:
-    return {
-        **asdict(run),
-        "started_at": run.started_at.isoformat(),
-        "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
-        "seconds": run.seconds,
-    }

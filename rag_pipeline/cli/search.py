@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, opened
-from rag_pipeline.cli.explanation import explanation_json, explanation_lines
+from rag_pipeline.cli.explanation import explanation_lines
 from rag_pipeline.cli.output import print_json, say, writing
 from rag_pipeline.cli.place import place_in
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
@@ -15,7 +15,7 @@ from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
 if TYPE_CHECKING:
     from rag_pipeline.pipeline import RagPipeline
     from rag_pipeline.retrieval.search import SearchResult
-    from storage.records import Hit, Passage
+    from storage.records import Hit
 
 _SHOWN_CHARACTERS = 200
 
@@ -152,8 +152,9 @@ def _write_run(
 
 def _print_result(result: "SearchResult", *, as_json: bool) -> None:
     if as_json:
-        found = [_as_json(result, hit) for hit in result.hits]
-        print_json({"generation": result.generation, "hits": found})
+        from rag_pipeline.retrieval.result_json import result_json
+
+        print_json(result_json(result))
         return
     if not result.hits:
         click.echo("nothing found")
@@ -186,48 +187,3 @@ def _lines(result: "SearchResult", hit: "Hit") -> Iterator[str]:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
-
-
-def _as_json(result: "SearchResult", hit: "Hit") -> Mapping[str, Any]:
-    first = hit.chunk.sources[0]
-    found = {
-        "chunk_id": hit.chunk.chunk_id,
-        "document_id": hit.chunk.document_id,
-        "external_id": first.external_id,
-        "source": first.source,
-        "score": hit.score,
-        "rank": hit.rank,
-        "vector_rank": hit.vector_rank,
-        "vector_score": hit.vector_score,
-        "keyword_rank": hit.keyword_rank,
-        "keyword_score": hit.keyword_score,
-        "text": hit.chunk.text,
-        "title": first.title,
-        "start": hit.chunk.start,
-        "end": hit.chunk.end,
-        "headings": list(hit.chunk.headings),
-        "page": hit.chunk.page,
-        "section_start": hit.chunk.section[0],
-        "section_end": hit.chunk.section[1],
-        "language": hit.chunk.language,
-        "metadata": dict(first.metadata),
-        "context": None if hit.context is None else _context(hit.context),
-        "copies": list(hit.copies),
-        "sources": [
-            {
-                "source": ref.source,
-                "external_id": ref.external_id,
-                "title": ref.title,
-                "metadata": dict(ref.metadata),
-                "origin": ref.origin,
-            }
-            for ref in hit.chunk.sources
-        ],
-    }
-    if hit.chunk.chunk_id in result.explanations:
-        found["explanation"] = explanation_json(result.explanations[hit.chunk.chunk_id])
-    return found
-
-
-def _context(passage: "Passage") -> Mapping[str, Any]:
-    return {"start": passage.start, "end": passage.end, "text": passage.text}

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rag_pipeline.cli.output import say
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -17,6 +19,16 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what is inside, at any point, as what was wanted."""
+    try:
+        with sigterm_as_ctrl_c():
+            yield
+    except KeyboardInterrupt:
+        say("stopped")
 
 
 def _interrupt(_number: int, _frame: "FrameType | None") -> None:

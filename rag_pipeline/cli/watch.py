@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 from rag_pipeline.cli.context import ANY_PATH, at_home, in_collection, opened
 from rag_pipeline.cli.output import say
 from rag_pipeline.cli.progress import shown
-from rag_pipeline.cli.stopping import sigterm_as_ctrl_c
+from rag_pipeline.cli.stopping import stopped_by_signals
 
 if TYPE_CHECKING:
     from rag_pipeline.pipeline import RagPipeline
@@ -47,19 +46,9 @@ def watch(
     Example:
       rag watch docs/ --prune
     """
-    with _stopped_by_signals(), opened(home, database) as rag:
+    with stopped_by_signals(), opened(home, database) as rag:
         for _ in _changes(paths, rag.settings.home, debounce):
             _ingest(rag, paths, collection=collection, prune=prune)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what is inside, at any point, as what was wanted."""
-    try:
-        with sigterm_as_ctrl_c():
-            yield
-    except KeyboardInterrupt:
-        say("stopped")
 
 
 def _changes(paths: Sequence[Path], home: Path, debounce_s: float) -> Iterator[None]:

@@ -3,17 +3,17 @@
 A route that reads anything takes `Rag`, which can't be had without a principal.
 """
 
-import ipaddress
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from rag_pipeline.pipeline import RagPipeline
-from rag_pipeline.service.admission import Admission
+from rag_pipeline.service.admission import Admission, QueueObserver
 from rag_pipeline.service.errors import UnauthorisedError
+from rag_pipeline.service.exposure import is_loopback
 from rag_pipeline.service.settings import ServiceSettings
 from storage.records import LOCAL_OWNER, Principal
 
@@ -30,13 +30,35 @@ class Service:
     searching: Admission
 
 
-def service(request: Request) -> Service:
+def opened(
+    rag: RagPipeline, queue: Callable[[str], QueueObserver | None] = lambda _kind: None
+) -> Service:
+    """`rag` with the limits of its settings; `queue` gives each kind of work its observer."""
+    settings = rag.settings.service
+
+    def admission(kind: str, running: int) -> Admission:
+        return Admission(
+            running=running,
+            waiting=settings.waiting,
+            patience_s=settings.patience_s,
+            observer=queue(kind),
+        )
+
+    return Service(
+        rag=rag,
+        settings=settings,
+        answering=admission("answering", settings.answering),
+        searching=admission("searching", settings.searching),
+    )
+
+
+async def service(request: Request) -> Service:
     """What this process serves."""
     found: Service = request.app.state.service
     return found
 
 
-def principal(request: Request, served: Annotated[Service, Depends(service)]) -> Principal:
+async def principal(request: Request, served: Annotated[Service, Depends(service)]) -> Principal:
     """Who calls. With a key configured, whoever shows it; else only a program on this machine.
 
     Raises `UnauthorisedError`.
@@ -58,20 +80,15 @@ def principal(request: Request, served: Annotated[Service, Depends(service)]) ->
 
 def _is_local(request: Request) -> bool:
     """Whether the call comes from here and was meant for here: not by way of a proxy, and not by a
-    page that a browser was tricked into taking for ours (DNS rebinding)."""
+    page of somebody else's that a browser shows, under its own name or under ours (DNS rebinding).
+    """
     if any(name in request.headers for name in _FORWARDED):
         return False
-    caller = request.client.host if request.client else ""
-    return _is_loopback(caller) and _is_loopback(request.url.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"{request.url.scheme}://{request.url.netloc}":
         return False
+    caller = request.client.host if request.client else ""
+    return is_loopback(caller) and is_loopback(request.url.hostname or "")
 
 
 async def answering(served: Annotated[Service, Depends(service)]) -> AsyncIterator[None]:
@@ -89,7 +106,9 @@ async def searching(served: Annotated[Service, Depends(service)]) -> AsyncIterat
 CurrentPrincipal = Annotated[Principal, Depends(principal)]
 
 
-def acting(served: Annotated[Service, Depends(service)], who: CurrentPrincipal) -> RagPipeline:
+async def acting(
+    served: Annotated[Service, Depends(service)], who: CurrentPrincipal
+) -> RagPipeline:
     """The pipeline, acting for whoever calls."""
     return served.rag.acting_for(who)
 
