@@ -44,14 +44,17 @@ def help_of(path: list[str]) -> str:
 
 def settings_pages() -> Iterator[str]:
     """A table of the settings that stand by themselves, then one for each section."""
-    sections = {name: field for name, field in Settings.model_fields.items() if _section(field)}
-    yield from _table(Settings, "", {*Settings.model_fields} - {*sections})
-    for name, field in sections.items():
-        section = _section(field)
-        assert section is not None
-        yield f"\n## [{name}]\n"
+    yield from _pages(Settings, ())
+
+
+def _pages(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
+    fields = model.model_fields.items()
+    sections = {name: section for name, field in fields if (section := _section(field))}
+    yield from _table(model, path, {*model.model_fields} - {*sections})
+    for name, section in sections.items():
+        yield f"\n## [{'.'.join((*path, name))}]\n"
         yield f"{_first_line(section)}\n"
-        yield from _table(section, name, set(section.model_fields))
+        yield from _pages(section, (*path, name))
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
@@ -59,13 +62,13 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def _table(model: type[BaseModel], section: str, names: set[str]) -> Iterator[str]:
+def _table(model: type[BaseModel], path: tuple[str, ...], names: set[str]) -> Iterator[str]:
     docs = attribute_docs(model)
     yield "| name | variable | values | default | meaning |"
     yield "|---|---|---|---|---|"
     for name, field in model.model_fields.items():
         if name in names:
-            variable = "__".join(part for part in (section, name) if part).upper()
+            variable = "__".join((*path, name)).upper()
             cells = (f"`{name}`", f"`RAG_{variable}`", _values(field), _default(field))
             yield f"| {' | '.join(cells)} | {docs.get(name, '')} |"
 
