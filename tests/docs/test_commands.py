@@ -21,7 +21,13 @@ from rag_pipeline.weights.store import WeightStore
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs/quickstart.md"
-PROGRAMS = [README, ROOT / "docs/howto/python-api.md", ROOT / "docs/howto/langchain.md"]
+PROGRAMS = [
+    README,
+    ROOT / "docs/howto/python-api.md",
+    ROOT / "docs/howto/langchain.md",
+    ROOT / "docs/howto/training-data.md",
+    ROOT / "docs/howto/generators.md",
+]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -96,7 +102,7 @@ def test_every_command_line_is_one_that_the_program_takes(call: Documented) -> N
 
 
 @pytest.mark.usefixtures("_idle")
-@pytest.mark.parametrize("words", ["serve", "ask --no-such", "ingest", "search x -k many"])
+@pytest.mark.parametrize("words", ["sreve", "ask --no-such", "ingest", "search x -k many"])
 def test_a_wrong_command_line_would_be_noticed(words: str) -> None:
     assert parsed(Documented(README, words).arguments) != ""
 

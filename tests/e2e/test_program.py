@@ -13,7 +13,7 @@ from support.cli import PACKAGES, Program, assert_one_line_error
 
 INGEST_KEYS = {
     *("run_id", "generation", "documents", "chunks", "embedded", "bytes_read", "seconds"),
-    "failures",
+    *("suspicious", "failures"),
 }
 DOCUMENT_KEYS = {
     *("new", "changed", "unchanged", "duplicate", "near_duplicate", "failed", "deleted"),
@@ -21,10 +21,11 @@ DOCUMENT_KEYS = {
 HIT_KEYS = {
     *("chunk_id", "document_id", "external_id", "source", "score", "rank", "vector_rank"),
     *("keyword_rank", "text", "start", "end", "metadata", "sources"),
-    *("headings", "page", "section_start", "section_end", "language"),
+    *("headings", "page", "section_start", "section_end", "language", "suspicions"),
 }
 ANSWER_KEYS = {
     *("prompt_id", "answer", "state", "citations", "usage", "timings", "generation", "model"),
+    *("confidence", "unsupported", "note"),
 }
 CITATION_KEYS = {
     *("quote", "source", "document_id", "external_id", "chunk_id", "start", "end"),

@@ -52,13 +52,18 @@ class Program:
         return finished(self.started(*arguments, **variables))
 
     def started(
-        self, *arguments: str | Path, stdout: int = subprocess.PIPE, **variables: str
+        self,
+        *arguments: str | Path,
+        stdin: int | None = None,
+        stdout: int = subprocess.PIPE,
+        **variables: str,
     ) -> subprocess.Popen[str]:
         """Start, and stop for nothing but what the test sends."""
         return subprocess.Popen(
             [sys.executable, "-m", "rag_pipeline.cli.main", *map(str, arguments)],
             cwd=self.cwd,
             env={**_environment(), **self.variables, **variables},
+            stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,

@@ -20,9 +20,8 @@ def word_pipeline(
     **settings: Any,
 ) -> RagPipeline:
     """A pipeline that answers with `EchoModel` and embeds words."""
-    rag = RagPipeline.open(
-        home, database=database, principal=principal, generator="echo", **settings
-    )
+    given = {"generator": "echo", **settings}
+    rag = RagPipeline.open(home, database=database, principal=principal, **given)
     parts_of(rag).embedder = embedder or WordEmbedder()
     # The same parsers, without the time that their process takes to start.
     parts_of(rag).parser = InProcessReader(rag.settings.parsing)

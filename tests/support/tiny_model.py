@@ -3,8 +3,12 @@
 import hashlib
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
@@ -23,11 +27,8 @@ def vocabulary() -> list[str]:
     return [*CONTROLS, *sorted(ByteLevel.alphabet()), "Ġt", "th"]
 
 
-def write_model_folder(folder: Path, *, seed: int = 3) -> Path:
-    """A folder as `save_pretrained` leaves it, with random weights."""
-    import torch
+def _tokenizer() -> "Tokenizer":
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     words = vocabulary()
     tokenizer = Tokenizer(
@@ -36,8 +37,50 @@ def write_model_folder(folder: Path, *, seed: int = 3) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(word, normalized=False) for word in CONTROLS])
+    return tokenizer
+
+
+def write_seq2seq_folder(folder: Path, *, seed: int = 3) -> Path:
+    """A T5 with random weights, whose tokenizer ends every text; no chat template."""
+    import torch
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    tokenizer = _tokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="$A <|im_end|>", special_tokens=[("<|im_end|>", 2)]
+    )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        model_max_length=CONTEXT_TOKENS,
+    ).save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = T5Config(
+        vocab_size=len(vocabulary()),
+        d_model=_WIDTH,
+        d_kv=_WIDTH // _HEADS,
+        d_ff=_HIDDEN,
+        num_layers=2,
+        num_heads=_HEADS,
+        initializer_factor=5.0,
+        pad_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=0,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    return folder
+
+
+def write_model_folder(folder: Path, *, seed: int = 3) -> Path:
+    """A folder as `save_pretrained` leaves it, with random weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = vocabulary()
+    PreTrainedTokenizerFast(
+        tokenizer_object=_tokenizer(),
         chat_template=CHAT_TEMPLATE,
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
