@@ -5,11 +5,16 @@ been read and looked at as if it were served, which costs those who are served t
 processor: in a flood nearly all of it.
 """
 
+import asyncio
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag_pipeline.service.admission import Admission
 from rag_pipeline.service.problems import response_to
 
+_TOGETHER_S = 0.1
+"""How often refusals are sent, all at once: one by one, each would take the interpreter from those
+who search."""
 _ANSWERED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/api/ask")
 _OTHERS = ("/v1/", "/api/")
 
@@ -29,6 +34,8 @@ class TurnedAway:
             await self._app(scope, receive, send)
         else:
             scope["endpoint"] = self
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(_TOGETHER_S - now % _TOGETHER_S)
             await response_to(admission.refusal())(scope, receive, send)
 
 

@@ -32,6 +32,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHELLS = ("sh", "console", "crontab")
+_UNTIL_STOPPED = ("serve", "watch", "mcp")
 _CALL = re.compile(r"(?:^|[\s/])rag\s+(.+)")
 _INLINE = re.compile(r"`rag ([^`]+)`")
 
@@ -166,10 +167,15 @@ def printed_by(*arguments: str) -> str:
 
 
 def outputs(page: Path) -> dict[str, str]:
-    """What each call of a page prints, in its order, by its words; of the same twice the last."""
+    """What each call of a page prints, in its order, by its words; of the same twice the last.
+
+    What runs until it is stopped has tests of its own, which start it as a process.
+    """
     printed: dict[str, str] = {}
     for call in calls(page):
         arguments = call.arguments
+        if arguments[0] in _UNTIL_STOPPED:
+            continue
         if "PROMPT_ID" in arguments:
             newest = json.loads(printed_by("history", "list", "-n", "1", "--json"))[0]
             arguments[arguments.index("PROMPT_ID")] = newest["prompt_id"]
@@ -184,7 +190,7 @@ def test_the_60_seconds_of_the_readme_run_and_give_a_cited_answer() -> None:
     assert len(printed) == 4
     answer = printed['ask "When was Boston Light first lit?"']
     assert "14 September 1716" in answer
-    assert "[grounded]" in answer
+    assert "% sure" in answer
     assert "boston-light.txt" in answer
     assert "When was Boston Light first lit?" in printed["history list"]
 
@@ -193,7 +199,9 @@ def test_the_60_seconds_of_the_readme_run_and_give_a_cited_answer() -> None:
 def test_the_quickstart_runs_and_what_it_says_of_the_outcome_is_so(workplace: Path) -> None:
     printed = outputs(QUICKSTART)
     assert "embedded 0," in printed["ingest examples/documents"]
-    assert "[grounded]" in printed['ask "When was Boston Light first lit?"']
+    (answer, cited) = printed['ask "When was Boston Light first lit?"'].split("% sure")
+    assert "[grounded]" in answer or "[partial]" in answer
+    assert "1. " in cited
     assert "[no_evidence]" in printed['ask "What is the capital of Peru?"']
     hits = json.loads(printed['search "height of the lighthouse" -k 3 --mode keyword --json'])
     assert [hit["vector_rank"] for hit in hits["hits"]] == [None] * 3

@@ -2,12 +2,14 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from support.pipelines import parts_of
+from support.pipelines import parts_of, word_pipeline
 from support.service import Callers, called
 from support.slow_model import EndlessModel
 
@@ -391,3 +393,32 @@ def test_searches_are_answered_while_an_answer_is_written(
     finally:
         is_over.set()
         writing.join()
+
+
+def test_what_can_not_wait_is_turned_away_at_the_door_and_health_is_still_told(
+    tmp_path: Path,
+) -> None:
+    one_at_a_time = {"searching": 1, "waiting": 0}
+    with word_pipeline(tmp_path / "kb", service=one_at_a_time) as rag:
+        rag.ingest_records(NOTES, source="notes")
+        with called(rag) as callers:
+            client = callers.by(LOCAL_OWNER)
+            answers: list[Any] = []
+
+            def search() -> None:
+                # It may come while one of the calls below has the only turn.
+                while not answers or answers[-1].status_code == 429:
+                    answers.append(client.post("/api/search", json={"query": "tea"}))
+
+            searching = threading.Thread(target=search)
+            with parts_of(rag).turns.ranking:
+                searching.start()
+                deadline = time.monotonic() + 20
+                while (other := client.get("/api/collections")).status_code == 200:
+                    assert time.monotonic() < deadline
+                assert "wait" in refused(other, 429)
+                assert int(other.headers["retry-after"]) > 0
+                assert client.get("/healthz").status_code == 200
+            searching.join()
+            assert answers[-1].status_code == 200
+            assert client.get("/api/collections").status_code == 200
