@@ -187,10 +187,13 @@ def test_a_collection_of_another_embedding_space_is_neither_searched_nor_mixed(
         assert words.search("light").hits[0].chunk.text == "The harbour light is red."
 
 
-def test_a_model_whose_weights_are_not_here(library: Any, tmp_path: Path) -> None:
+def test_a_generator_that_was_not_pulled_is_done_without_and_an_unknown_one_is_an_error(
+    library: Any, tmp_path: Path
+) -> None:
     nothing = {"RAG_CACHE_DIR": str(tmp_path / "cache"), "RAG_GENERATOR": "smollm2"}
-    result = library.rag("ask", "How high?", **nothing)
-    assert_one_line_error(result, "smollm2", "rag models pull smollm2")
+    result = library.rag("ask", "When was the harbour of Ravenport dredged?", **nothing)
+    assert (result.status, "1874" in result.out) == (0, True)
+    assert "rag models pull smollm2" in result.err
     assert_one_line_error(library.rag("ask", "How high?", RAG_GENERATOR="no-such"), "no-such")
     assert_one_line_error(library.rag("search", "high", RAG_EMBEDDER="no-such"), "no-such")
     assert_one_line_error(library.rag("models", "verify", "no-such"), "no-such", "minilm")

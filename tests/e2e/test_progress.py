@@ -173,6 +173,7 @@ def test_sigterm_ends_a_run_that_has_no_terminal_too(rag: Program, tmp_path: Pat
     assert [record["status"] for record in runs(rag)] == ["failed"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_commit_ends_in_good_order_too(
     rag: Program, tmp_path: Path
 ) -> None:

@@ -99,8 +99,8 @@ def test_lines_that_are_appended_and_cut_off_in_mid_run_are_read_or_refused_and_
     rag: RagPipeline, tmp_path: Path
 ) -> None:
     path = tmp_path / "lines.jsonl"
-    lines = [json.dumps({"_id": str(n), "text": f"Note {n} in version one."}) for n in range(2000)]
-    path.write_text("\n".join(lines[:1000]))
+    lines = [json.dumps({"_id": str(n), "text": f"Note {n} in version one."}) for n in range(400)]
+    path.write_text("\n".join(lines[:200]))
 
     def grow_with_half_a_line() -> None:
         path.write_text("\n".join(lines)[:-30])

@@ -174,7 +174,8 @@ def test_a_server_that_crashes_in_mid_ingest_costs_one_clear_line_and_another_ru
     url, home = server.get_uri(), tmp_path / "kb"
     with word_pipeline(home, database=url) as reader:
         for commits in (2, 5):
-            run = ingesting(home, url, docs, batch=3, patience=0)
+            # One by one, so that it is still at work when its first commits are read here.
+            run = ingesting(home, url, docs, batch=1, patience=0)
             assert run.stdout is not None
             kept = [run.stdout.readline() for _ in range(commits)][-1]
             stop_at_once(server)
