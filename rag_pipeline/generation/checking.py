@@ -8,10 +8,11 @@ then looked up once more in the stored text of its document.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rag_pipeline.generation.asking import has_what_is_asked
 from rag_pipeline.generation.claims import claim_in
 from rag_pipeline.generation.entailment import EntailmentModel
 from rag_pipeline.generation.evidence import Embed
-from rag_pipeline.generation.extraction import has_what_is_asked, nearest, quoted
+from rag_pipeline.generation.extraction import nearest, quoted
 from rag_pipeline.generation.grounding import (
     Grounding,
     ground,

@@ -8,13 +8,15 @@ of the corpus or on the scale of a search's scores.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag_pipeline.generation.allusion import resolved
+from rag_pipeline.generation.asking import has_what_is_asked, is_of_kind
 from rag_pipeline.generation.calibration import Calibration
 from rag_pipeline.generation.claims import claim_in, content, opposed, same_polarity
 from rag_pipeline.generation.evidence import coverage
-from rag_pipeline.generation.extraction import Near, has_what_is_asked
+from rag_pipeline.generation.extraction import Near
 from rag_pipeline.generation.matching import about
 from rag_pipeline.generation.signals import Signals
-from rag_pipeline.generation.statement import denies, fit
+from rag_pipeline.generation.statement import Fit, denies, fit
 from storage.records import AnswerState, ChunkId, Citation, Hit
 
 NEVER = 2.0
@@ -27,7 +29,7 @@ def signals(question: str, answering: Near, near: Sequence[Near]) -> Signals:
     marks = asked.names.union(*(content(number) for number in asked.numbers))
     plain = asked.stems - marks
     around = span.claim.stems | span.around
-    stated = fit(question, span.text) if _agree(question, answering) else "no"
+    stated = _stated(question, answering)
     return Signals(
         cosine=answering.cosine,
         passage_cosine=answering.passage_cosine,
@@ -42,10 +44,23 @@ def signals(question: str, answering: Near, near: Sequence[Near]) -> Signals:
         opposed=float(opposed(asked, span.claim)),
         denies=float(denies(question)),
         has_what_is_asked=float(has_what_is_asked(question, asked, span.claim)),
+        is_of_kind=float(is_of_kind(question, span.text)),
         fit=answering.fit,
         is_stated=float(stated == "wholly"),
         is_nearly_stated=float(stated == "nearly"),
     )
+
+
+def _stated(question: str, found: Near) -> Fit:
+    if not _agree(question, found):
+        return "no"
+    span = found.span
+    stated = fit(question, span.text)
+    if stated != "no" or not span.antecedent:
+        return stated
+    is_named = frozenset(content(span.antecedent)) <= claim_in(question).stems
+    whole = resolved(span.text, span.antecedent)
+    return "nearly" if is_named and fit(question, whole) != "no" else "no"
 
 
 def _agree(question: str, found: Near) -> bool:

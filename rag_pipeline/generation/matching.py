@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ingest.sentences import sentences
+from rag_pipeline.generation.allusion import antecedents
 from rag_pipeline.generation.claims import (
     Claim,
     claim_in,
@@ -53,10 +54,17 @@ class Span:
     parts: tuple[Claim, ...]
     around: frozenset[str]
     """Stems of the title and of the sentence before: what a pronoun may stand for."""
+    antecedent: str = ""
+    """What its first words allude to, if they do."""
 
     @property
     def text(self) -> str:
         return self.chunk.text[self.start : self.end]
+
+    @property
+    def in_context(self) -> str:
+        """The text, with what it alludes to before it: what an embedding has to know."""
+        return f"{self.antecedent}: {self.text}" if self.antecedent else self.text
 
     @property
     def is_single(self) -> bool:
@@ -106,11 +114,21 @@ def single_spans(passage: StoredChunk) -> list[Span]:
     """The sentences of a passage, in order."""
     spans: list[Span] = []
     title = frozenset(content(passage.title))
-    for start, end in sentences(passage.text):
+    places = sentences(passage.text)
+    alluded = antecedents((passage.text[start:end] for start, end in places), passage.title)
+    for (start, end), antecedent in zip(places, alluded, strict=True):
         claim = claim_in(passage.text[start:end])
         around = title | spans[-1].claim.stems if spans else title
         spans.append(
-            Span(chunk=passage, start=start, end=end, claim=claim, parts=(claim,), around=around)
+            Span(
+                chunk=passage,
+                start=start,
+                end=end,
+                claim=claim,
+                parts=(claim,),
+                around=around,
+                antecedent=antecedent,
+            )
         )
     return spans
 

@@ -25,11 +25,14 @@ class Signals:
     denies: float
     """Whether the question asks for what is not."""
     has_what_is_asked: float
+    is_of_kind: float
+    """Whether it has a date, length, age, weight or share where one is asked for."""
     fit: float
     """The chance that it is this sentence of all that were found."""
     is_stated: float
     """Whether the sentence says word for word what is asked."""
     is_nearly_stated: float
+    """Whether it says so with much in between, or of what its first words allude to."""
 
 
 SIGNALS = tuple(Signals.__dataclass_fields__)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from rag_pipeline.generation.asking import DATE, is_of_kind
 from rag_pipeline.generation.claims import content
 from storage.keyword_index.languages import stemmer
 
@@ -30,17 +31,15 @@ _AUXILIARY_WORDS = (
     "should shall"
 )
 _AUXILIARIES = frozenset(_AUXILIARY_WORDS.split())
+_ARTICLES = frozenset({"a", "an", "the", ","})
+_SKIPPED = _AUXILIARIES | _ARTICLES
 _ROLES = frozenset({"to", "from", "by", "with", "for", "against"})
 """Words before a noun that say what part it has."""
 _BEING = frozenset({"is", "are", "was", "were"})
 _DENIALS = re.compile(r"\b(?:not|never|no|without|least)\b|n['’]t\b", re.IGNORECASE)
 _PREFIXES = frozenset({"non", "anti", "un"})
 _PRONOUNS = frozenset({"it", "they", "he", "she", "this"})
-_DATE = re.compile(
-    r"\b(?:1\d{3}|20\d\d|\d{1,2}(?:st|nd|rd|th) centur(?:y|ies)|\d{3,4}s?|january|february|march"
-    r"|april|may|june|july|august|september|october|november|december)\b",
-    re.IGNORECASE,
-)
+_DATE = re.compile(DATE, re.IGNORECASE)
 _NUMBER = re.compile(
     r"\b\d[\d,.]*\b|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred"
     r"|thousand|million|billion|half|third|quarter|twenty|thirty|forty|fifty)\b",
@@ -62,7 +61,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 _HEAD_WORDS = 5
 """So many words between the question word and the verb may say what kind of thing is asked for."""
-_SHORTEST = 3
+_SHORTEST = 2
 _LONG = 4
 """A statement of fewer words stands in many sentences by chance."""
 _INSERTED, _INSERTED_NEARLY = 2, 8
@@ -79,8 +78,14 @@ class Statement:
     front: tuple[str, ...]
     """What stands before the question word."""
     words: tuple[str, ...]
+    articles: int
+    """How many "a", "an" and "the" it has beside them."""
+    last: str
+    """The last of them as it is written."""
     is_subject: bool
     """Whether the subject is asked for: it stands before the statement, else behind."""
+    is_active: bool
+    """Whether it is asked with "do"."""
     is_copula: bool
     """Whether a form of "be" links what is asked for to the statement."""
 
@@ -112,7 +117,10 @@ def statement_of(question: str) -> Statement | None:
         head=tuple(stem for word in lower[at + 1 : verb] for stem in content(word)),
         front=front if len(front) > 1 else (),
         words=_stems(word for word in words[verb:] if word != ","),
+        articles=sum(word in {"a", "an", "the"} for word in lower[verb:]),
+        last=lower[-1],
         is_subject=lower[verb] not in _AUXILIARIES,
+        is_active=lower[verb] in {"do", "does", "did"},
         is_copula=lower[verb] in _BEING and kind_of(question) in ("what", "who"),
     )
 
@@ -127,7 +135,7 @@ def _verb(words: Sequence[str], at: int) -> int:
 
 
 def _stems(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_stem(word) for word in words if word.lower() not in _AUXILIARIES | _BREAKS)
+    return tuple(_stem(word) for word in words if word.lower() not in _SKIPPED | _BREAKS)
 
 
 def _stem(word: str) -> str:
@@ -140,8 +148,12 @@ def fit(question: str, sentence: str) -> Fit:
     asked = statement_of(question)
     if asked is None or len(asked.words) < _SHORTEST or asked.kind == "why" or denies(question):
         return "no"
-    words = [w for w in _TOKEN.findall(sentence) if w != "," and w.lower() not in _AUXILIARIES]
+    if not is_of_kind(question, sentence):
+        return "no"
+    words = [w for w in _TOKEN.findall(sentence) if w.lower() not in _SKIPPED]
     if asked.is_copula and not _is_linked(asked.words, sentence):
+        return "no"
+    if asked.is_active and _is_passive(asked.words, sentence):
         return "no"
     found = _fit(asked, words)
     return found if found != "no" or asked.kind != "who" else _fit(_passive(asked), words)
@@ -149,12 +161,21 @@ def fit(question: str, sentence: str) -> Fit:
 
 def _is_linked(wanted: Sequence[str], sentence: str) -> bool:
     """Whether a form of "be" stands in, before or behind the words of the statement."""
-    words = [word for word in _TOKEN.findall(sentence) if word != ","]
+    return not _BEING.isdisjoint(_part_with(wanted, sentence, beside=1))
+
+
+def _is_passive(wanted: Sequence[str], sentence: str) -> bool:
+    """Whether the statement's words stand with a form of "be" between them."""
+    return not _BEING.isdisjoint(_part_with(wanted, sentence, beside=0))
+
+
+def _part_with(wanted: Sequence[str], sentence: str, *, beside: int) -> list[str]:
+    """The words of the statement and those between, in lower case, with some on each side."""
+    words = [word for word in _TOKEN.findall(sentence.lower()) if word not in _ARTICLES]
     place = _window(wanted, [_stem(word) for word in words])
     if place is None:
-        return False
-    beside = words[max(0, place[0] - 1) : place[1] + 1]
-    return any(word.lower() in _BEING for word in beside)
+        return []
+    return words[max(0, place[0] - beside) : place[1] + beside]
 
 
 def _passive(asked: Statement) -> Statement:
@@ -173,7 +194,13 @@ def _fit(asked: Statement, words: Sequence[str]) -> Fit:
     inserted = place[1] - place[0] - len(asked.words)
     if inserted > _INSERTED_NEARLY:
         return "no"
-    return "wholly" if inserted <= _INSERTED and len(asked.words) >= _LONG else "nearly"
+    is_whole = inserted <= _INSERTED and len(asked.words) + asked.articles >= _LONG
+    return "wholly" if is_whole and not _is_participle(asked, words[place[1] - 1]) else "nearly"
+
+
+def _is_participle(asked: Statement, last: str) -> bool:
+    """Whether a sentence has "an age beginning" where a question has "did the age begin"."""
+    return last.endswith("ing") and not asked.last.endswith("ing")
 
 
 def _window(wanted: Sequence[str], stems: Sequence[str]) -> tuple[int, int] | None:

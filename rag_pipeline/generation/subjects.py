@@ -100,7 +100,7 @@ def _phrases(question: str) -> list[str]:
 
 def _without_verb(question: str, start: int) -> str:
     """The phrase at `start`; after "does" the last word of the question is its verb."""
-    phrase = _phrase(question[start:])
+    phrase = phrase_at(question[start:])
     is_last = question[start:].rstrip("? ").endswith(phrase)
     words = phrase.split()
     if is_last and _DOES.search(question[:start]) and len(words) > len(("the", "noun")):
@@ -108,7 +108,7 @@ def _without_verb(question: str, start: int) -> str:
     return phrase
 
 
-def _phrase(text: str) -> str:
+def phrase_at(text: str) -> str:
     """The noun phrase that `text` begins with: up to a verb, a preposition or a stop."""
     words = re.split(r"[?,.;:!()]", text)[0].split()
     kept = words[:1]

@@ -58,6 +58,37 @@ def test_passages_on_other_subjects_are_not(question: str) -> None:
     assert not JUDGE.is_enough(chance(question))
 
 
+LIGHT = passage(
+    "Boston Light, on Little Brewster Island, was the first lighthouse of the United States. "
+    "Its lamp was first lit on 14 September 1716.",
+    key=3,
+    title="Boston Light",
+)
+
+
+def test_a_sentence_that_alludes_to_what_the_question_names_is_more_likely_right_than_not() -> None:
+    (near, *_) = found("When was Boston Light first lit?", LIGHT)
+    assert near.span.text == "Its lamp was first lit on 14 September 1716."
+    assert chance("When was Boston Light first lit?", LIGHT) > 0.5
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["When was Bell Rock first lit?", "Who lit Boston Light?", "How tall is Boston Light?"],
+)
+def test_one_that_alludes_to_something_else_or_says_something_else_is_not(question: str) -> None:
+    near = found(question, LIGHT)
+    assert signals(question, near[0], near).is_nearly_stated == 0
+    assert chance(question, LIGHT) < 0.5
+
+
+def test_a_pronoun_does_not_answer_who_it_is() -> None:
+    council = passage("The Council of Ulm met. It appoints the board of the bank.", key=4)
+    near = found("Who appoints the board of the bank?", council)
+    assert near[0].span.antecedent == "The Council of Ulm"
+    assert signals("Who appoints the board of the bank?", near[0], near).is_nearly_stated == 0
+
+
 def test_without_a_sentence_there_is_no_chance() -> None:
     assert JUDGE.chance("How many eyes?", [], []) == 0
     assert JUDGE.chance("How many eyes?", [], found("How many eyes?", passage(" \n"))) == 0

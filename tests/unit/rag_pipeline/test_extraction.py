@@ -3,14 +3,9 @@
 import pytest
 from support.passages import bag_of_words, passage
 
+from rag_pipeline.generation.asking import has_what_is_asked
 from rag_pipeline.generation.claims import claim_in
-from rag_pipeline.generation.extraction import (
-    Near,
-    has_what_is_asked,
-    in_reading_order,
-    nearest,
-    quoted,
-)
+from rag_pipeline.generation.extraction import Near, in_reading_order, nearest, quoted
 from rag_pipeline.generation.matching import single_spans
 
 
@@ -83,3 +78,25 @@ def test_a_second_sentence_that_fits_much_worse_is_left_out() -> None:
     first, second = single_spans(passage("Bees fly. Bees dance."))
     assert quoted([Near(first, 1.0), Near(second, 0.5)]).answer == "Bees fly."
     assert quoted([Near(first, 1.0), Near(second, 1.0)], limit=1).answer == "Bees fly."
+
+
+def test_what_a_sentence_alludes_to_is_embedded_with_it_and_not_quoted() -> None:
+    embedded: list[str] = []
+
+    def noting(texts):
+        embedded.extend(texts)
+        return bag_of_words(texts)
+
+    found = nearest("Is it tall?", [passage("The oak of Ulm is old. It is tall.")], embed=noting)
+    assert "The oak of Ulm: It is tall." in embedded
+    assert quoted(found, limit=1).answer in ("It is tall.", "The oak of Ulm is old.")
+
+
+def test_of_two_numbers_the_one_in_the_right_unit_is_nearer() -> None:
+    oak = passage("The oak of Ulm is 600 years old. It is 31 metres tall. It has 9 branches.")
+    assert texts(nearest("How tall is the oak of Ulm?", [oak], embed=bag_of_words))[0] == (
+        "It is 31 metres tall."
+    )
+    assert texts(nearest("How old is the oak of Ulm?", [oak], embed=bag_of_words))[0] == (
+        "The oak of Ulm is 600 years old."
+    )

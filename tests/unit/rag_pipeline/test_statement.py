@@ -15,6 +15,9 @@ from rag_pipeline.generation.statement import fit, kind_of, statement_of
         ("Who was the master of Ravenport?", "The master of Ravenport was Johanna Lindqvist."),
         ("How many workers does a hive of bees hold?", "A hive of bees holds forty workers."),
         ("What does the Duchy of Normandy export?", "The Duchy of Normandy exports cider."),
+        ("How tall is the oak of Ravenport?", "The oak of Ravenport is 31 metres tall."),
+        ("How old is an oak of the town?", "The oak of that town is nine hundred years old."),
+        ("When was the tower of Ulm built?", "The tower of Ulm was built in the first century."),
     ],
 )
 def test_a_sentence_that_says_what_is_asked_states_it(question: str, sentence: str) -> None:
@@ -41,7 +44,14 @@ def test_a_sentence_that_says_what_is_asked_states_it(question: str, sentence: s
         # What it is, is not where it stands.
         ("What is the tower of Hercules?", "The tower of Hercules stands at Coruña in Galicia."),
         # Too short to be more than chance.
-        ("Who lost money?", "Robert lost money."),
+        ("Who lost?", "Robert lost."),
+        # Another kind of measure.
+        ("How tall is the oak of Ravenport?", "The oak of Ravenport is 600 years old."),
+        ("What percentage of the oak is left?", "Of the oak of 31 metres all is left."),
+        # Who did it to whom.
+        ("Who did the Normans lead?", "The Normans were first led by Rollo of Ulm."),
+        # A figure is no year.
+        ("When was the old massacre?", "The old massacre was when 5,000 to 30,000 were killed."),
     ],
 )  # fmt: skip
 def test_a_sentence_that_says_something_else_does_not(question: str, sentence: str) -> None:
@@ -51,6 +61,18 @@ def test_a_sentence_that_says_something_else_does_not(question: str, sentence: s
 def test_many_words_in_between_make_it_less_sure() -> None:
     question = "When was the old harbour dredged?"
     sentence = "The old harbour, as all three sailors of that town say, was dredged in 1874."
+    assert fit(question, sentence) == "nearly"
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        # It is the age that begins, not the people at its beginning.
+        ("When did the old age of tin begin?", "The old age of tin, beginning in 1700, saw wars."),
+        ("Who lost money?", "Robert lost money."),
+    ],
+)
+def test_a_participle_or_few_words_make_it_less_sure(question: str, sentence: str) -> None:
     assert fit(question, sentence) == "nearly"
 
 
