@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, Connection, literal, select, tuple_
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.errors import InvalidRecordError
-from storage.history import History, prompt_record, prompts, readable_prompts
+from storage.history import History, all_scores, prompt_record, prompts, readable_prompts
 from storage.metadata_values import date_span, instant
 from storage.models.access import SessionRow, UserRow
-from storage.models.prompts import PromptRow, ScoreRow
-from storage.records import AnswerState, Principal, PromptId, PromptRecord, PromptStatus, Score
+from storage.models.prompts import PromptRow
+from storage.records import AnswerState, Principal, PromptRecord, PromptStatus, Score
 from storage.words import UNSTORABLE, contains_words
 
 MAX_PAGE = 200
@@ -193,17 +193,8 @@ def _tree_below(root: str, principal: Principal) -> Any:
 
 
 def _rated(connection: Connection, found: Sequence[PromptRecord]) -> list[ListedPrompt]:
-    ratings = _ratings(connection, [prompt.prompt_id for prompt in found])
-    return [ListedPrompt(prompt=prompt, rating=ratings.get(prompt.prompt_id)) for prompt in found]
-
-
-def _ratings(connection: Connection, keys: Sequence[PromptId]) -> Mapping[str, float]:
-    statement = (
-        select(ScoreRow.prompt_id, ScoreRow.user_id, ScoreRow.value)
-        .where(ScoreRow.metric == RATING)
-        .order_by(ScoreRow.score_id)
-    )
-    last: dict[str, dict[int, float]] = {}
-    for row in rows_where(connection, statement, ScoreRow.prompt_id, keys):
-        last.setdefault(row.prompt_id, {})[row.user_id] = row.value
-    return {key: sum(values.values()) / len(values) for key, values in last.items()}
+    scores = all_scores(connection, [prompt.prompt_id for prompt in found])
+    return [
+        ListedPrompt(prompt=prompt, rating=rating_of(scores.get(prompt.prompt_id, ())))
+        for prompt in found
+    ]

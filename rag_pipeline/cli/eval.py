@@ -9,7 +9,8 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.eval_answers import answers, calibrate
-from rag_pipeline.cli.output import FAILED, print_json, say, writing
+from rag_pipeline.cli.judging import baseline_of, tell
+from rag_pipeline.cli.output import print_json, writing
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
 
 if TYPE_CHECKING:
@@ -100,30 +101,19 @@ def retrieval(
         with opened(home, database) as rag:
             report = rag.evaluate(folder, searching, wanted)
     _write(report, per_query=per_query, save=save, plot=plot)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for line in _lines(report):
-            click.echo(line)
-    for failure in report.failures:
-        say(f"failed: {failure}")
-    if report.failures:
-        raise SystemExit(FAILED)
+    tell(report, _lines(report), as_json=as_json)
 
 
 def _wanted(metrics: str | None, fail_if: Sequence[str], baseline: Path | None) -> "Wanted":
     from rag_pipeline.evaluation.criteria import Criterion
     from rag_pipeline.evaluation.evaluate import Wanted
     from rag_pipeline.evaluation.measures import DEFAULT_MEASURES, parse_measures
-    from rag_pipeline.evaluation.record import read_evaluation
 
     criteria = tuple(map(Criterion.parse, fail_if))
-    if baseline is None and any(criterion.relative for criterion in criteria):
-        raise click.UsageError("--fail-if speaks of a baseline: give it with --baseline")
     return Wanted(
         measures=DEFAULT_MEASURES if metrics is None else parse_measures(metrics),
         criteria=criteria,
-        baseline=None if baseline is None else read_evaluation(baseline),
+        baseline=baseline_of(baseline, criteria),
     )
 
 

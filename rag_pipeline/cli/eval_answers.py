@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
-from rag_pipeline.cli.output import FAILED, print_json, say, writing
+from rag_pipeline.cli.judging import baseline_of, tell
+from rag_pipeline.cli.output import print_json, say, writing
 from rag_pipeline.cli.progress import duration
 from rag_pipeline.defaults import DEFAULT_COLLECTION
 
@@ -81,29 +82,16 @@ def answers(
     with opened(home, database) as rag:
         report = rag.evaluate_answers(file, asking, wanted, on_progress=_progress())
     _write(report, per_question=per_question, save=save, plot=plot)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for line in _lines(report):
-            click.echo(line)
-    for failure in report.failures:
-        say(f"failed: {failure}")
-    if report.failures:
-        raise SystemExit(FAILED)
+    tell(report, _lines(report), as_json=as_json)
 
 
 def _wanted(fail_if: Sequence[str], baseline: Path | None) -> "AnswersWanted":
     from rag_pipeline.evaluation.answers import AnswersWanted
     from rag_pipeline.evaluation.answers_report import named
     from rag_pipeline.evaluation.criteria import Criterion
-    from rag_pipeline.evaluation.record import read_evaluation
 
     criteria = tuple(Criterion.parse(text, named) for text in fail_if)
-    if baseline is None and any(criterion.relative for criterion in criteria):
-        raise click.UsageError("--fail-if speaks of a baseline: give it with --baseline")
-    return AnswersWanted(
-        criteria=criteria, baseline=None if baseline is None else read_evaluation(baseline)
-    )
+    return AnswersWanted(criteria=criteria, baseline=baseline_of(baseline, criteria))
 
 
 def _progress() -> Callable[[int, int], None] | None:

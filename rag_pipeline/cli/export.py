@@ -8,6 +8,7 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
 from rag_pipeline.cli.output import print_json, say
+from rag_pipeline.cli.splits import plan_given
 from rag_pipeline.defaults import Origins
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from rag_pipeline.datasets.export import ExportReport
     from rag_pipeline.datasets.selection import OnConflict
-    from rag_pipeline.datasets.splits import SplitPlan
 
 _SHOWN = 20
 
@@ -91,7 +91,7 @@ def export(
         split_field=split_field,
         declared_splits=frozenset(splits),
         labelled_only=labelled_only,
-        plan=None if split_into is None else _plan(split_into, seed),
+        plan=plan_given(split_into, seed=seed, option="--split-into"),
         on_conflict=on_conflict,
     )
     with opened(home, database) as rag:
@@ -102,16 +102,6 @@ def export(
         _print_report(report)
     for warning in _warnings(report):
         say(warning)
-
-
-def _plan(given: str, seed: int) -> "SplitPlan":
-    from rag_pipeline.datasets.errors import DatasetError
-    from rag_pipeline.datasets.splits import parse_plan
-
-    try:
-        return parse_plan(given, seed=seed)
-    except DatasetError as error:
-        raise click.BadParameter(str(error), param_hint="--split-into") from error
 
 
 def _print_report(report: "ExportReport") -> None:

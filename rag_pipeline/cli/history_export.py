@@ -7,9 +7,9 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, opened
 from rag_pipeline.cli.output import print_json
+from rag_pipeline.cli.splits import plan_given
 
 if TYPE_CHECKING:
-    from rag_pipeline.datasets.splits import SplitPlan
     from rag_pipeline.history.export import TrainingReport
     from rag_pipeline.history.formats import TrainingFormat
     from storage.records import AnswerState
@@ -80,7 +80,7 @@ def export(
         form=form,
         min_score=min_score,
         dedup=dedup,
-        plan=None if split is None else _plan(split, seed),
+        plan=plan_given(split, seed=seed, option="--split"),
         redactor=redact_patterns if redact else None,
     )
     with opened(home, database) as rag:
@@ -99,16 +99,6 @@ def export(
         print_json(report.as_json())
     else:
         _print_report(report)
-
-
-def _plan(given: str, seed: int) -> "SplitPlan":
-    from rag_pipeline.datasets.errors import DatasetError
-    from rag_pipeline.datasets.splits import parse_plan
-
-    try:
-        return parse_plan(given, seed=seed)
-    except DatasetError as error:
-        raise click.BadParameter(str(error), param_hint="--split") from error
 
 
 def _print_report(report: "TrainingReport") -> None:

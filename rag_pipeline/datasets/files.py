@@ -54,9 +54,9 @@ def writer_for(file_format: FileFormat, kinds: frozenset[LabelKind]) -> Write:
     """
     if file_format == "jsonl":
         return write_jsonl
-    arrow = _arrow()
-    schema = _schema(arrow, _column_kind(kinds))
-    return lambda file, rows: _write_parquet(arrow, file, rows, schema)
+    pa = arrow()
+    schema = _schema(pa, _column_kind(kinds))
+    return lambda file, rows: _write_parquet(pa, file, rows, schema)
 
 
 def write_jsonl(file: BinaryIO, rows: Iterable[Row]) -> None:
@@ -104,7 +104,8 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise DatasetError(f"{path} is there already: name another file, or replace it by --force")
 
 
-def _arrow() -> Any:
+def arrow() -> Any:
+    """pyarrow, with what writes Parquet. Raises `DatasetError` where it is not installed."""
     try:
         import pyarrow.parquet
     except ImportError as error:

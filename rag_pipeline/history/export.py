@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rag_pipeline.datasets.errors import DatasetError
-from rag_pipeline.datasets.files import new_file, sha256_of
+from rag_pipeline.datasets.files import format_of, new_file, sha256_of
 from rag_pipeline.datasets.splits import SplitPlan
 from rag_pipeline.history.formats import FORM_OF, TrainingFormat
 from rag_pipeline.history.parquet import write_parquet
@@ -84,6 +84,7 @@ def export_training_data(
     """
     if data.min_score is not None and not 0 <= data.min_score <= 1:
         raise DatasetError(f"a least score of {data.min_score} is out of range; use 0 to 1")
+    file_format = format_of(path)
     report = TrainingReport(form=data.form, files=_files(path, data.plan))
     with ExitStack() as open_files:
         files = {
@@ -91,7 +92,7 @@ def export_training_data(
             for split, file in report.files.items()
         }
         rows = _rows(_counted(exchanges(database, wanted), report), data, report)
-        if path.suffix.lower() == ".parquet":
+        if file_format == "parquet":
             write_parquet(files, rows, data.form)
         else:
             _write_lines(files, rows)
@@ -101,8 +102,6 @@ def export_training_data(
 
 
 def _files(path: Path, plan: SplitPlan | None) -> dict[str, Path]:
-    if path.suffix.lower() not in (".jsonl", ".parquet"):
-        raise DatasetError(f"{path} names no known format: let it end in .jsonl or .parquet")
     if plan is None:
         return {"": path}
     return {split: path.with_suffix(f".{split}{path.suffix}") for split in plan.shares}

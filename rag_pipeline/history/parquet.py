@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rag_pipeline.datasets.errors import DatasetError
+from rag_pipeline.datasets.files import arrow
 from rag_pipeline.history.formats import TrainingFormat
 
 if TYPE_CHECKING:
@@ -22,19 +22,12 @@ def write_parquet(
 
     Raises `DatasetError` if the extra `parquet` is not installed.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise DatasetError(
-            "Parquet needs a package that is not installed:"
-            " run pip install 'rag-pipeline-service[parquet]', or write a .jsonl file"
-        ) from error
+    pa = arrow()
     schema = _schema(pa, form)
     waiting: dict[str, list[Mapping[str, Any]]] = {split: [] for split in files}
     with ExitStack() as opened:
         writers = {
-            split: opened.enter_context(parquet.ParquetWriter(file, schema, compression="zstd"))
+            split: opened.enter_context(pa.parquet.ParquetWriter(file, schema, compression="zstd"))
             for split, file in files.items()
         }
         for split, row in rows:
@@ -46,11 +39,11 @@ def write_parquet(
             writer.write_table(pa.Table.from_pylist(waiting[split], schema))
 
 
-def _schema(arrow: Any, form: TrainingFormat) -> "pa.Schema":
-    text, texts = arrow.string(), arrow.list_(arrow.string())
+def _schema(pa: Any, form: TrainingFormat) -> "pa.Schema":
+    text, texts = pa.string(), pa.list_(pa.string())
 
     def turns(*names: str) -> Any:
-        return arrow.list_(arrow.struct([(name, text) for name in names]))
+        return pa.list_(pa.struct([(name, text) for name in names]))
 
     columns: Mapping[TrainingFormat, Mapping[str, Any]] = {
         "openai": {"messages": turns("role", "content")},
@@ -61,10 +54,10 @@ def _schema(arrow: Any, form: TrainingFormat) -> "pa.Schema":
             "question": text,
             "passages": texts,
             "answer": text,
-            "score": arrow.float64(),
-            "is_corrected": arrow.bool_(),
+            "score": pa.float64(),
+            "is_corrected": pa.bool_(),
         },
         "dpo": {"prompt": text, "chosen": text, "rejected": text},
         "triples": {"anchor": text, "positive": text, "negative": text},
     }
-    return arrow.schema(list(columns[form].items()))
+    return pa.schema(list(columns[form].items()))

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.prompt_export import Exchange
+from storage.prompt_listing import rating_of
 from storage.records import PromptId, Score
-
-RATING = "rating"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +54,6 @@ class Triple:
 Example = Pair | Preference | Triple
 
 
-def rating(scores: Sequence[Score]) -> float | None:
-    """The mean of what each user said last, from 0 to 1; None where nobody did."""
-    last = {score.user: score.value for score in scores if score.metric == RATING}
-    return sum(last.values()) / len(last) if last else None
-
-
 def correction(scores: Sequence[Score]) -> str | None:
     """What was last said that the answer should have been."""
     return next((score.correction for score in reversed(scores) if score.correction), None)
@@ -77,7 +70,7 @@ def pairs(exchanges: Iterable[Exchange], *, min_score: float | None) -> Iterator
     Without a `min_score` an answer need not be rated at all.
     """
     for one in exchanges:
-        prompt, score = one.prompt, rating(one.prompt.scores)
+        prompt, score = one.prompt, rating_of(one.prompt.scores)
         corrected = correction(prompt.scores)
         if corrected is None and (not _stands(one) or not _is_rated(score, min_score)):
             continue
@@ -96,7 +89,7 @@ def preferences(exchanges: Iterable[Exchange]) -> Iterator[Preference]:
     the best rated against each that was rated lower."""
     rated: dict[tuple[str, str], list[tuple[float, Exchange]]] = {}
     for one in exchanges:
-        corrected, score = correction(one.prompt.scores), rating(one.prompt.scores)
+        corrected, score = correction(one.prompt.scores), rating_of(one.prompt.scores)
         if one.prompt.answer is None:
             continue
         if corrected is not None and corrected != one.prompt.answer:
@@ -114,7 +107,7 @@ def preferences(exchanges: Iterable[Exchange]) -> Iterator[Preference]:
 def triples(exchanges: Iterable[Exchange], *, min_score: float | None) -> Iterator[Triple]:
     """Each cited passage with each that was shown and not cited."""
     for one in exchanges:
-        if not _stands(one) or not _is_rated(rating(one.prompt.scores), min_score):
+        if not _stands(one) or not _is_rated(rating_of(one.prompt.scores), min_score):
             continue
         shown = [found for found in one.prompt.evidence if found.chunk_id in one.passages]
         negatives = [one.passages[found.chunk_id] for found in shown if not found.cited]
