@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from support.embedding import WordEmbedder
-from support.pipelines import word_pipeline
+from support.pipelines import parts_of, word_pipeline
 
 from rag_pipeline.datasets.errors import DatasetError
 from rag_pipeline.datasets.splits import SplitPlan
@@ -78,18 +79,17 @@ def test_a_correction_is_what_should_have_been_answered(rag: RagPipeline, tmp_pa
 def test_of_two_answers_to_a_question_the_better_rated_is_preferred(
     rag: RagPipeline, tmp_path: Path
 ) -> None:
-    better = asked(rag)
-    worse = rag.ask(f"  {WHEN.upper()} ").prompt_id
+    better, worse = asked(rag), asked(rag, f"  {WHEN.upper()} ")
+    with parts_of(rag).database.write() as connection:
+        connection.execute(
+            text("UPDATE prompts SET answer = 'In 1847.' WHERE prompt_id = :key"), {"key": worse}
+        )
     for prompt_id, value in ((better, 0.8), (worse, 0.3)):
         rag.history.rate(prompt_id, value)
-    answers = [rag.history.show(key).answer for key in (better, worse)]
-    if answers[0] == answers[1]:
-        with pytest.raises(DatasetError, match="nothing to export"):
-            rag.history.export(tmp_path / "a.jsonl", TrainingData(form="dpo"))
-        return
     rag.history.export(tmp_path / "a.jsonl", TrainingData(form="dpo"))
     (preference,) = lines(tmp_path / "a.jsonl")
-    assert [preference["chosen"], preference["rejected"]] == answers
+    assert preference["chosen"] == rag.history.show(better).answer
+    assert preference["rejected"] == "In 1847."
 
 
 def test_what_was_shown_and_not_cited_is_a_hard_negative(rag: RagPipeline, tmp_path: Path) -> None:
