@@ -9,6 +9,7 @@ it even to read; unless it is told that nobody will ever write ("immutable"). It
 locks and does not look into the log, so it is told so only where that is certain.
 """
 
+import logging
 import re
 import sqlite3
 import time
@@ -214,12 +215,20 @@ def _engine(url: str | URL) -> Engine:
             f"the driver for {backend} is not installed:"
             " run pip install 'rag-pipeline-service[postgres]'"
         ) from error
+    if backend == "postgresql":
+        logging.getLogger("psycopg").addFilter(_is_news)
     if backend == "sqlite":
         event.listen(engine, "do_connect", _open_immutable)
         event.listen(engine, "checkout", _check_still_immutable)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it says what no exception says: that a lost connection can't be tidied up follows
+    from its loss, which is raised."""
+    return not record.msg.startswith("error ignored ")
 
 
 def _engine_options(backend: str) -> dict[str, Any]:

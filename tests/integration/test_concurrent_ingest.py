@@ -206,7 +206,7 @@ def test_a_run_goes_on_when_the_server_comes_back(
         stop_at_once(server)
         server.ensure_postgres_running()
         out, err = run.communicate(timeout=120)
-        assert (run.returncode, err.count("\n")) == (0, 1)
+        assert (run.returncode, err.count("\n")) == (0, 1), err
         assert "waiting for it, to go on where this run stopped" in err
         counted = json.loads(out.splitlines()[-1])["documents"]
         assert counted["unchanged"] >= 3 * kept

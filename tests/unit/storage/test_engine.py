@@ -88,6 +88,24 @@ def test_a_read_sees_one_state_while_another_writes(database: Database) -> None:
         assert reading.execute(fence).scalar_one() == before + 1
 
 
+def test_a_connection_that_breaks_in_the_middle_of_many_rows_says_so_once(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(postgres_url)
+    rows = [{"n": n} for n in range(1000)]
+    with (
+        pytest.raises(DatabaseUnreachableError, match="can't be reached"),
+        database.write() as connection,
+    ):
+        connection.execute(text("CREATE TEMPORARY TABLE numbers (n integer)"))
+        mine = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with database.own_connection() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+        connection.execute(text("INSERT INTO numbers VALUES (:n)"), rows)
+    database.close()
+    assert caplog.messages == []
+
+
 @contextmanager
 def _bumped(database: Database) -> Iterator[Connection]:
     """A transaction that has changed something."""
