@@ -92,18 +92,20 @@ def test_a_connection_that_breaks_in_the_middle_of_many_rows_says_so_once(
     postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = Database(postgres_url)
-    rows = [{"n": n} for n in range(1000)]
-    with (
-        pytest.raises(DatabaseUnreachableError, match="can't be reached"),
-        database.write() as connection,
-    ):
+    with pytest.raises(DatabaseUnreachableError, match="can't be reached"):
+        _insert_over_a_broken_connection(database)
+    database.close()
+    assert caplog.messages == []
+
+
+def _insert_over_a_broken_connection(database: Database) -> None:
+    with database.write() as connection:
         connection.execute(text("CREATE TEMPORARY TABLE numbers (n integer)"))
         mine = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with database.own_connection() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+        rows = [{"n": n} for n in range(1000)]
         connection.execute(text("INSERT INTO numbers VALUES (:n)"), rows)
-    database.close()
-    assert caplog.messages == []
 
 
 @contextmanager
