@@ -59,6 +59,7 @@ class History:
             connection.execute(
                 insert(PromptRow).values(
                     prompt_id=prompt_id,
+                    number=number_of(prompt_id),
                     parent_id=prompt.parent_id,
                     user_id=user_id,
                     session_id=_session_id(connection, user_id, prompt.session),
@@ -181,6 +182,12 @@ def _new_prompt_id() -> PromptId:
     """Sortable by time: twelve hexadecimal digits of milliseconds, then chance."""
     milliseconds = int(now().timestamp() * 1000)
     return PromptId(f"{milliseconds:012x}{secrets.token_hex(6)}")
+
+
+def number_of(prompt_id: PromptId) -> int:
+    """The id as a whole number of 61 bits, in the same order: milliseconds, then twenty bits of
+    chance."""
+    return int(prompt_id[:12], 16) << 20 | int(prompt_id[12:17], 16)
 
 
 def _check_name(name: str | None) -> None:

@@ -3,10 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, String, Text
+from sqlalchemy import (
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import BigKey, JsonValue, Table
+
+_HAS_KEY = text("idempotency_key IS NOT NULL")
 
 
 class PromptRow(Table):
@@ -27,6 +38,17 @@ class PromptRow(Table):
         Index("ix_prompts_user", "user_id", "created_at"),
         Index("ix_prompts_session", "session_id", "created_at"),
         Index("ix_prompts_parent", "parent_id"),
+        Index("uq_prompts_number", "number", unique=True),
+        Index(
+            "uq_prompts_idempotency_key",
+            "user_id",
+            "idempotency_key",
+            unique=True,
+            sqlite_where=_HAS_KEY,
+            postgresql_where=_HAS_KEY,
+        ),
+        Index("ix_prompts_request", "request_sha256"),
+        Index("ix_prompts_response", "response_sha256"),
     )
 
     prompt_id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -55,6 +77,80 @@ class PromptRow(Table):
     timings: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
+    number: Mapped[int] = mapped_column(BigKey, server_default="0")
+    """The id as a whole number, in order of time: `storage.history.number_of`."""
+    application: Mapped[str | None] = mapped_column(String(200))
+    """The program that asked, as it calls itself."""
+    category: Mapped[str | None] = mapped_column(String(200))
+    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    """What the caller gave, so that a request sent twice is one exchange."""
+    request_sha256: Mapped[str | None] = mapped_column(String(64))
+    """The last message that was sent; what stands before it are its parents."""
+    response_sha256: Mapped[str | None] = mapped_column(String(64))
+    template_id: Mapped[int | None] = mapped_column(BigKey)
+    """None: the template that this program came with, by its hash."""
+    seconds: Mapped[float | None] = mapped_column(Double)
+    """From the question to the end."""
+    cost: Mapped[float | None] = mapped_column(Double)
+    """By the table of prices that held then; None where the model has no price."""
+
+
+class MessageRow(Table):
+    """A message under the hash of itself and all before it: what many conversations begin with is
+    stored once."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        CheckConstraint("role IN ('system', 'user', 'assistant')", name="role"),
+        Index("ix_messages_parent", "parent_sha256"),
+    )
+
+    message_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    parent_sha256: Mapped[str | None] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(9))
+    content: Mapped[str] = mapped_column(Text)
+
+
+class PromptTagRow(Table):
+    """A word under which people find an exchange again."""
+
+    __tablename__ = "prompt_tags"
+    __table_args__ = (Index("ix_prompt_tags_tag", "tag", "prompt_id"), {"sqlite_with_rowid": False})
+
+    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(200), primary_key=True)
+
+
+class TemplateRow(Table):
+    """One version of a named prompt template. Versions are added, never changed."""
+
+    __tablename__ = "prompt_templates"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    template_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    version: Mapped[int]
+    system: Mapped[str] = mapped_column(Text)
+    question: Mapped[str] = mapped_column(Text)
+    """The turn of whoever asks, with {text} and {question} where those go."""
+    lead_in: Mapped[str] = mapped_column(Text)
+    """How the answer is begun for the model."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class PromptArtifactRow(Table):
+    """Something that came with a question, or that was made for its answer."""
+
+    __tablename__ = "prompt_artifacts"
+    __table_args__ = (
+        CheckConstraint("role IN ('attachment', 'output')", name="role"),
+        Index("ix_prompt_artifacts_artifact_id", "artifact_id"),
+    )
+
+    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
+    artifact_id: Mapped[int] = mapped_column(ForeignKey("artifacts.artifact_id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(10))
 
 
 class EvidenceRow(Table):
