@@ -1,10 +1,9 @@
 """`RagPipeline`: everything that a program needs, in one object."""
 
-import getpass
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
@@ -12,20 +11,17 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from rag_pipeline.composition import Composition
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode, Origins
 from rag_pipeline.errors import QueryError
+from rag_pipeline.history.prompt_history import PromptHistory, default_user
 from rag_pipeline.observing import Observer as PipelineObserver
 from rag_pipeline.observing import Observers
 from rag_pipeline.settings import Settings, load_settings
 from storage.errors import NotFoundError
 from storage.records import (
     LOCAL_OWNER,
-    AnswerState,
     Committed,
     Origin,
     Principal,
     PromptId,
-    PromptRecord,
-    PromptStatus,
-    Score,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from rag_pipeline.evaluation.tune import Tuning
     from rag_pipeline.generation.answer import Answer, AnswerStream
     from rag_pipeline.generation.language_model import LanguageModel, Sampling, Turn
-    from rag_pipeline.history.export import TrainingData, TrainingReport
     from rag_pipeline.retrieval.query import AsOf
     from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import SearchResult
@@ -81,99 +76,6 @@ class Asking(TypedDict, total=False):
     """Answer with sentences of the documents alone, and ask no model."""
     strict: bool | None
     """Leave out what nothing bears out, or else mark it; None: as the settings say."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptHistory:
-    """What was asked and answered, as far as one principal may know."""
-
-    parts: Composition
-    principal: Principal
-
-    def list(
-        self,
-        *,
-        limit: int = 20,
-        user: str | None = None,
-        session: str | None = None,
-        state: AnswerState | None = None,
-        status: PromptStatus | None = None,
-    ) -> Sequence[PromptRecord]:
-        """The newest exchanges, newest first, without their evidence."""
-        return self.parts.history.latest(
-            principal=self.principal,
-            limit=limit,
-            user=user,
-            session=session,
-            state=state,
-            status=status,
-        )
-
-    def show(self, prompt_id: str) -> PromptRecord:
-        """One exchange, whole; a unique beginning of its id is enough.
-
-        Raises `NotFoundError`.
-        """
-        return self.parts.history.show(prompt_id, principal=self.principal)
-
-    def rate(
-        self,
-        prompt_id: str,
-        value: float,
-        *,
-        metric: str = "rating",
-        user: str | None = None,
-        comment: str | None = None,
-        correction: str | None = None,
-    ) -> None:
-        """Say how good an answer is, from 0 (wrong) to 1 (right), and what it should have been.
-
-        Raises `NotFoundError`, `InvalidRecordError`.
-        """
-        score = Score(
-            value=value,
-            metric=metric,
-            user=user or _default_user(self.principal),
-            comment=comment,
-            correction=correction,
-        )
-        self.parts.history.rate(prompt_id, score, principal=self.principal)
-
-    def export(
-        self,
-        path: PathLike,
-        data: "TrainingData | None" = None,
-        *,
-        user: str | None = None,
-        session: str | None = None,
-        state: AnswerState | None = None,
-        words: str = "",
-        since: str | None = None,
-        until: str | None = None,
-        overwrite: bool = False,
-    ) -> "TrainingReport":
-        """Write exchanges as training data to `path`, a .jsonl or .parquet file.
-
-        `since` and `until` are dates or times in ISO 8601. Raises `DatasetError`,
-        `InvalidRecordError`.
-        """
-        from rag_pipeline.history.export import TrainingData, export_training_data
-        from storage.prompt_listing import PromptsWanted, period
-
-        begins, ends = period(since, until)
-        wanted = PromptsWanted(
-            principal=self.principal,
-            user=user,
-            session=session,
-            state=state,
-            status="completed",
-            words=words,
-            since=begins,
-            before=ends,
-        )
-        return export_training_data(
-            self.parts.database, wanted, Path(path), data or TrainingData(), overwrite=overwrite
-        )
 
 
 class RagPipeline:
@@ -571,7 +473,7 @@ class RagPipeline:
         asked = Asked(
             question=question,
             principal=self._principal,
-            user=asking.get("user") or _default_user(self._principal),
+            user=asking.get("user") or default_user(self._principal),
             session=asking.get("session"),
             parent_id=None if parent_id is None else PromptId(parent_id),
             earlier=tuple(asking.get("earlier", ())),
@@ -758,13 +660,3 @@ def _observer(
     from ingest.pipeline import Observer, ignore
 
     return Observer(committed=on_commit or ignore, progressed=on_progress or ignore)
-
-
-def _default_user(principal: Principal) -> str:
-    """The principal's name; for the local owner the name of the account."""
-    if principal != LOCAL_OWNER:
-        return principal.name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return principal.name
