@@ -63,8 +63,8 @@ def create_app(rag: RagPipeline) -> FastAPI:
         LimitedBodies, body_bytes=limits.body_bytes, upload_bytes=limits.upload_bytes
     )
     app.add_middleware(KnownCallers)
-    app.add_middleware(TurnedAway)
     operations = Operations(rag, app)
+    app.add_middleware(TurnedAway)
     app.add_middleware(NamedRequests)
     answer_errors(app)
     for router in _ROUTERS:

@@ -20,10 +20,10 @@ _OTHERS = ("/v1/", "/api/")
 
 
 class TurnedAway:
-    """Answers 429 in the place of any route that would have to wait and can't."""
+    """Answers 429 in the place of any route that would have to wait and can't.
 
-    path = "turned_away"
-    """What metrics call the route: which one it would have been was not looked up."""
+    It stands outside of what measures requests: who is turned away is counted by the queue alone.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,7 +33,6 @@ class TurnedAway:
         if admission is None or not admission.is_full:
             await self._app(scope, receive, send)
         else:
-            scope["endpoint"] = self
             now = asyncio.get_running_loop().time()
             await asyncio.sleep(_TOGETHER_S - now % _TOGETHER_S)
             await response_to(admission.refusal())(scope, receive, send)

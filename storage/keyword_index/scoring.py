@@ -77,11 +77,11 @@ class Scorer:
         bit wherever a row lies."""
         met = [meeting(rows, term.found.rows) for term in terms]
         here = np.concatenate([here for here, _ in met])
-        counts = [term.found.counts(at) for term, (_, at) in zip(terms, met, strict=True)]
+        counts = _counts([(term.found, at) for term, (_, at) in zip(terms, met, strict=True)])
         factors = np.repeat([term.factor for term in terms], [here.size for here, _ in met])
         scores = np.zeros(rows.size)
         # It adds one by one, in the order of its indices.
-        added = factors * self.saturation(rows[here], np.concatenate(counts, axis=1))
+        added = factors * self.saturation(rows[here], counts)
         np.add.at(scores, here, added)
         return scores
 
@@ -131,6 +131,14 @@ def meeting(rows: Ids, others: Ids | Rows) -> tuple[Ids, Ids]:
     there[there == others.size] = 0
     here = (others[there] == rows).nonzero()[0]
     return here, there[here]
+
+
+def _counts(found: Sequence[tuple[Matches, Ids]]) -> Counts:
+    """(fields, postings): how often each term stands at its postings."""
+    codes = np.concatenate([matches.codes[at] for matches, at in found])
+    if (codes == ODD).any():
+        return np.concatenate([matches.counts(at) for matches, at in found], axis=1)
+    return COUNTS_OF_CODE.take(codes, axis=1)
 
 
 def _batches(terms: Sequence[Weighed], size: int) -> Iterator[list[tuple[Weighed, slice]]]:
