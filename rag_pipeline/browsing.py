@@ -6,10 +6,9 @@ from datetime import datetime
 
 from rag_pipeline.composition import Composition
 from storage.errors import NotFoundError
-from storage.feedback import Bucket, Counted, summary
 from storage.filters import Filter
 from storage.listing import ALL_ORIGINS, CollectionCounts, ListedDocument, Wanted, WholeDocument
-from storage.prompt_listing import Chain, ListedPrompt, Place, PromptsWanted
+from storage.prompt_listing import Chain, ListedPrompt, PromptsWanted
 from storage.records import (
     ChunkId,
     Collection,
@@ -85,10 +84,10 @@ class Browsing:
         )
 
     def prompts(
-        self, wanted: PromptsWanted, *, limit: int, after: Place | None = None
+        self, wanted: PromptsWanted, *, limit: int, before: int | None = None
     ) -> list[ListedPrompt]:
-        """The newest exchanges, newest first."""
-        return self.parts.prompts.page(wanted, limit=limit, after=after)
+        """The newest exchanges whose number is less than `before`, newest first."""
+        return self.parts.prompts.page(wanted, limit=limit, before=before)
 
     def chain(self, prompt_id: str) -> Chain:
         """The exchanges that one belongs to."""
@@ -102,10 +101,6 @@ class Browsing:
             generation=prompt.generation,
             origins=ALL_ORIGINS,
         )
-
-    def feedback(self, counted: Counted) -> list[Bucket]:
-        """How answers came out and were rated, over time."""
-        return summary(self.parts.database, counted)
 
     def runs(
         self,

@@ -6,6 +6,7 @@ only reads the history loads neither an index nor a model.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -39,17 +40,20 @@ if TYPE_CHECKING:
     from rag_pipeline.generation.drafting import Drafter
     from rag_pipeline.generation.entailment import EntailmentModel
     from rag_pipeline.generation.language_model import LanguageModel
+    from rag_pipeline.generation.templates import PromptTemplates
     from rag_pipeline.retrieval.rerank.port import Reranker
     from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import Retriever
     from rag_pipeline.retrieval.turns import Turns
     from rag_pipeline.retrieval.view import Shelf
-    from rag_pipeline.weights.store import WeightStore
+    from rag_pipeline.weights.store import ResolvedModel, WeightStore
     from storage.following import Follower
     from storage.keyword_index.bm25 import Bm25Index
     from storage.listing import DocumentListing
     from storage.prompt_listing import PromptListing
     from storage.vector_index.faiss_index import FaissIndex
+    from storage.version_records import ModelKind
+    from storage.versions import Versions
 
 ECHO = "echo"
 
@@ -84,6 +88,14 @@ class Composition:
         self._building = RLock()
         self._open = ExitStack()
 
+    def writing_with(self, generator: str) -> "Composition":
+        """The same parts, but that generator; close only one of them."""
+        other = copy(self)
+        other.__dict__.pop("language_model", None)
+        other._given_model = None
+        other.settings = self.settings.model_copy(update={"generator": generator})
+        return other
+
     @cached_property
     def database(self) -> Database:
         """The database that holds the truth, at the newest migration."""
@@ -114,6 +126,20 @@ class Composition:
         return PromptListing(self.database)
 
     @cached_property
+    def versions(self) -> "Versions":
+        """Data sets and models that were registered."""
+        from storage.versions import Versions
+
+        return Versions(self.database, self.settings.home)
+
+    @cached_property
+    def templates(self) -> "PromptTemplates":
+        """Prompt templates by name."""
+        from rag_pipeline.generation.templates import PromptTemplates
+
+        return PromptTemplates(self.database)
+
+    @cached_property
     def weights(self) -> "WeightStore":
         """The models on this machine."""
         from rag_pipeline.weights.store import WeightStore
@@ -126,7 +152,15 @@ class Composition:
         from rag_pipeline.weights.runtimes import EmbedderRuntimes
 
         runtimes = EmbedderRuntimes(self.settings.embedding, self.settings.cache_dir)
-        return runtimes.open(self.weights.resolve(self.settings.embedder))
+        return runtimes.open(self.resolved(self.settings.embedder, "embedder"))
+
+    def resolved(self, name: str, kind: "ModelKind") -> "ResolvedModel":
+        """The model that a setting names, on this machine and whole."""
+        from rag_pipeline.versions.resolve import is_reference, resolve_version
+
+        if is_reference(name):
+            return resolve_version(name, kind, self.versions, self.weights)
+        return self.weights.resolve(name)
 
     @cached_property
     def language_model(self) -> "LanguageModel":
@@ -164,7 +198,7 @@ class Composition:
             raise SettingsError(
                 f"the generator {name!r} is no model that writes; choose one of `rag models list`"
             )
-        found = self.weights.resolve(name)
+        found = self.resolved(name, "generator")
         folder = dequantised(found, self.weights)
         settings = self.settings.generation
         kind = Seq2SeqModel if reads_apart(folder) else TransformersModel
@@ -185,6 +219,7 @@ class Composition:
         """
         from rag_pipeline.errors import GeneratorUnavailableError
         from rag_pipeline.generation.absent_model import AbsentModel
+        from rag_pipeline.versions.resolve import is_reference
         from rag_pipeline.weights.errors import WeightsDamagedError, WeightsMissingError
 
         name = self.settings.generator
@@ -193,7 +228,7 @@ class Composition:
         except (WeightsDamagedError, GeneratorUnavailableError) as error:
             return AbsentModel(name, because=str(error))
         except WeightsMissingError as error:
-            if name not in self.weights.catalogue:
+            if name not in self.weights.catalogue and not is_reference(name):
                 raise
             return AbsentModel(name, because=f"{error}.")
 
@@ -332,8 +367,18 @@ class Composition:
                 f" {error.errors()[0]['msg']}; remove them with: rag eval tune --reset -c {name}"
             ) from error
 
-    def answerer(self, name: str, *, principal: Principal, extractive: bool = False) -> "Answerer":
-        """Answers from the collection of that name; if `extractive`, without a model."""
+    def answerer(
+        self,
+        name: str,
+        *,
+        principal: Principal,
+        extractive: bool = False,
+        template: str | None = None,
+    ) -> "Answerer":
+        """Answers from the collection of that name; if `extractive`, without a model.
+
+        `template` names a prompt template; None: as the settings say.
+        """
         from rag_pipeline.generation.answer import Answerer
 
         retriever = self.retriever(name, principal=principal)
@@ -344,6 +389,8 @@ class Composition:
             drafter=self._drafter(extractive=extractive),
             history=self.history,
             settings=self.settings.generation,
+            template=self.templates.find(template or self.settings.generation.template),
+            prices=self.settings.prices,
             rewrite=self._rewrite(extractive=extractive),
             judge=self._judge(retriever.collection),
             entailment=self._entailment,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_pipeline.composition import Composition
-from storage import consistency
+from storage import consistency, rollups
+from storage.erasing.ledger import Ledger
 from storage.records import LOCAL_OWNER, Collection
 
 
@@ -46,6 +47,11 @@ def diagnose(parts: Composition, *, repair: bool = False) -> Diagnosis:
     """
     served = parts.reader.served().generation
     indexed, differences = _Indexed(), consistency.database_differences(parts.database, served)
+    differences += [
+        f"erasure {one.erasure_id} of a {one.kind} was broken off; run `rag forget resume`"
+        for one in Ledger(parts.database).unfinished()
+    ]
+    differences += _miscounted(parts, repair=repair)
     for collection in parts.reader.collections(principal=LOCAL_OWNER):
         if collection.space is not None:
             differences += _compare(parts, collection, served, indexed, repair=repair)
@@ -58,6 +64,15 @@ def diagnose(parts: Composition, *, repair: bool = False) -> Diagnosis:
         keywords=indexed.keywords,
         differences=tuple(differences),
     )
+
+
+def _miscounted(parts: Composition, *, repair: bool) -> list[str]:
+    """What statistics are read from; it follows from the exchanges."""
+    if repair:
+        with parts.database.write() as connection:
+            rollups.recount(connection)
+    with parts.database.read() as connection:
+        return rollups.differences(connection)
 
 
 def _compare(

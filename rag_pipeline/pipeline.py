@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rag_pipeline.datasets.selection import Selection
     from rag_pipeline.doctor import Diagnosis
     from rag_pipeline.entities.graph import EntityGraph
+    from rag_pipeline.erasure import Forgetting
     from rag_pipeline.evaluation.answers import AnswersWanted
     from rag_pipeline.evaluation.answers import Asking as EvaluationAsking
     from rag_pipeline.evaluation.answers_calibration import Calibrated
@@ -44,9 +45,16 @@ if TYPE_CHECKING:
     from rag_pipeline.evaluation.tune import Tuning
     from rag_pipeline.generation.answer import Answer, AnswerStream
     from rag_pipeline.generation.language_model import LanguageModel, Sampling, Turn
+    from rag_pipeline.generation.templates import PromptTemplates
     from rag_pipeline.retrieval.query import AsOf
     from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import SearchResult
+    from rag_pipeline.tuning.courses import AnswerCourse, PreferenceCourse
+    from rag_pipeline.tuning.embedder import EmbedderWanted, TunedEmbedder
+    from rag_pipeline.tuning.generator_report import GeneratorWanted, TunedGenerator
+    from rag_pipeline.tuning.progress import Progress as TrainingProgress
+    from rag_pipeline.versions.dataset_registry import DatasetRegistry
+    from rag_pipeline.versions.model_registry import ModelRegistry
     from storage.documents import SourceDocument
     from storage.filters import Filter
     from storage.index_records import IndexRecords
@@ -76,6 +84,15 @@ class Asking(TypedDict, total=False):
     """Answer with sentences of the documents alone, and ask no model."""
     strict: bool | None
     """Leave out what nothing bears out, or else mark it; None: as the settings say."""
+    template: str | None
+    """A prompt template, NAME or NAME@VERSION; None: as the settings say."""
+    application: str | None
+    """The program that asks, as it calls itself."""
+    category: str | None
+    tags: Sequence[str]
+    """Words under which to find it again."""
+    idempotency_key: str | None
+    """The same one from the same user is the same exchange, which is answered once."""
 
 
 class RagPipeline:
@@ -131,11 +148,37 @@ class RagPipeline:
         return PromptHistory(self._parts, self._principal)
 
     @property
+    def forget(self) -> "Forgetting":
+        """Takes a user, a conversation, a document or a source out of everything, for good."""
+        from rag_pipeline.erasure import Forgetting
+
+        return Forgetting(self._parts, self._principal)
+
+    @property
     def browse(self) -> "Browsing":
         """What is known, page by page."""
         from rag_pipeline.browsing import Browsing
 
         return Browsing(self._parts, self._principal)
+
+    @property
+    def datasets(self) -> "DatasetRegistry":
+        """Exports and snapshots that were registered."""
+        from rag_pipeline.versions.dataset_registry import DatasetRegistry
+
+        return DatasetRegistry(self._parts, self._principal)
+
+    @property
+    def models(self) -> "ModelRegistry":
+        """Models that were registered."""
+        from rag_pipeline.versions.model_registry import ModelRegistry
+
+        return ModelRegistry(self._parts, self._principal)
+
+    @property
+    def templates(self) -> "PromptTemplates":
+        """What models are told around passages and questions, by name and version."""
+        return self._parts.templates
 
     @property
     def uploads(self) -> "Uploads":
@@ -468,6 +511,7 @@ class RagPipeline:
         """Like `ask`, but a generator: it gives the draft as it is written, piece by piece, and
         returns the checked answer, which may be shorter. Closing it stops the model."""
         from rag_pipeline.generation.answer import Asked
+        from rag_pipeline.generation.once import answered_once
 
         parent_id = asking.get("parent_id")
         asked = Asked(
@@ -480,15 +524,26 @@ class RagPipeline:
             instructions=asking.get("instructions", ""),
             sampling=asking.get("sampling"),
             strict=asking.get("strict"),
+            application=asking.get("application"),
+            category=asking.get("category"),
+            tags=tuple(asking.get("tags", ())),
+            idempotency_key=asking.get("idempotency_key"),
         )
         collection = asking.get("collection", DEFAULT_COLLECTION)
         answerer = self._parts.answerer(
             collection,
             principal=self._principal,
             extractive=asking.get("extractive", False),
+            template=asking.get("template"),
+        )
+        stream = answered_once(
+            asked,
+            lambda: answerer.stream(asked),
+            history=self._parts.history,
+            collection=collection,
         )
         return self._observers.answering(
-            answerer.stream(asked),
+            stream,
             question=question,
             collection=collection,
             session=asked.session,
@@ -582,22 +637,98 @@ class RagPipeline:
         collection: str = DEFAULT_COLLECTION,
         origins: Origins = "real",
         overwrite: bool = False,
+        register: str | None = None,
     ) -> "ExportReport":
         """Write labelled documents to `path`, a .jsonl or .parquet file: one row a source.
 
-        Raises `DatasetError`, `NotFoundError`.
+        With `register` the file is a version of the data set of that name. Raises `DatasetError`,
+        `NotFoundError`, `InvalidRecordError`.
         """
         from rag_pipeline.datasets.export import export
         from rag_pipeline.datasets.selection import Selection
         from storage.export import snapshot
 
+        if register is not None:
+            self.datasets.check_name(register)
         with snapshot(
             self._parts.database,
             collection,
             principal=self._principal,
             origins=_origins(origins),
         ) as taken:
-            return export(taken, Path(path), selection or Selection(), overwrite=overwrite)
+            report = export(
+                taken,
+                Path(path),
+                selection or Selection(),
+                overwrite=overwrite,
+                with_members=register is not None,
+            )
+        if register is not None:
+            self.datasets.add_documents(register, report)
+        return report
+
+    def tune_embedder(
+        self,
+        wanted: "EmbedderWanted | None" = None,
+        *,
+        observe: "Callable[[TrainingProgress], None] | None" = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> "TunedEmbedder":
+        """Train an embedder on what is here, and keep it as a version, active only if it is better.
+
+        Run again after it was broken off, it goes on. `observe` is told of each step, `tell` in a
+        few words what is being done. Raises `ExamplesError`, `TrainingError`, `EvaluationError`,
+        `NotFoundError`; then nothing is registered.
+        """
+        from rag_pipeline.tuning.embedder import EmbedderWanted, tune_embedder
+        from rag_pipeline.tuning.progress import ignore
+
+        asked = replace(wanted or EmbedderWanted(), principal=self._principal)
+        return tune_embedder(self._parts, asked, observe=observe or ignore, tell=tell)
+
+    def tune_generator(
+        self,
+        wanted: "GeneratorWanted | None" = None,
+        course: "AnswerCourse | None" = None,
+        *,
+        observe: "Callable[[TrainingProgress], None] | None" = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> "TunedGenerator":
+        """Train a generator on what should be answered, and keep it as a version, active only if it
+        is better.
+
+        Run again after it was broken off, it goes on. `observe` is told of each step, `tell` in a
+        few words what is being done. Raises `ExamplesError`, `TrainingError`, `ModelError`,
+        `NotFoundError`; then nothing is registered.
+        """
+        from rag_pipeline.tuning.courses import AnswerCourse
+        from rag_pipeline.tuning.generator import tune_generator
+        from rag_pipeline.tuning.generator_report import GeneratorWanted
+        from rag_pipeline.tuning.progress import ignore
+
+        asked = replace(wanted or GeneratorWanted(), principal=self._principal)
+        return tune_generator(
+            self._parts, course or AnswerCourse(), asked, observe=observe or ignore, tell=tell
+        )
+
+    def tune_preference(
+        self,
+        wanted: "GeneratorWanted | None" = None,
+        course: "PreferenceCourse | None" = None,
+        *,
+        observe: "Callable[[TrainingProgress], None] | None" = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> "TunedGenerator":
+        """Train a generator on which of two answers is better; else like `tune_generator`."""
+        from rag_pipeline.tuning.courses import PreferenceCourse
+        from rag_pipeline.tuning.generator import tune_generator
+        from rag_pipeline.tuning.generator_report import GeneratorWanted
+        from rag_pipeline.tuning.progress import ignore
+
+        asked = replace(wanted or GeneratorWanted(), principal=self._principal)
+        return tune_generator(
+            self._parts, course or PreferenceCourse(), asked, observe=observe or ignore, tell=tell
+        )
 
     def close(self) -> None:
         """Give back what is open."""

@@ -26,7 +26,9 @@ from ingest.settings import (
 )
 from rag_pipeline.entities.settings import EntitySettings
 from rag_pipeline.errors import SettingsError
+from rag_pipeline.generation.cost import Price
 from rag_pipeline.generation.settings import GenerationSettings
+from rag_pipeline.history.settings import RetentionPolicy
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.service.settings import ServiceSettings
 
@@ -73,10 +75,12 @@ class Settings(BaseSettings):
     database_patience_s: float = Field(default=60, ge=0)
     """How long a run that loses its database waits for it to come back, and goes on."""
     embedder: str = "minilm"
-    """A model of `rag models list`, a local folder, or a hub name like org/model."""
+    """A model of `rag models list`, a registered one (version:NAME, version:NAME@3), a local folder,
+    or a hub name like org/model."""
     generator: str = "smollm2"
-    """A model of `rag models list`, a local folder or GGUF file, a hub name like org/model, the
-    address of a server that speaks OpenAI's protocol (https://…/v1), or `extractive`: no model."""
+    """A model of `rag models list`, a registered one (version:NAME, version:NAME@3), a local folder
+    or GGUF file, a hub name like org/model, the address of a server that speaks OpenAI's protocol
+    (https://…/v1), or `extractive`: no model."""
     parsing: ParseSettings = ParseSettings()
     chunking: ChunkSettings = ChunkSettings()
     dedup: DedupSettings = DedupSettings()
@@ -86,8 +90,12 @@ class Settings(BaseSettings):
     embedding: EmbedSettings = EmbedSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """By a model's name, in `settings.toml`: `[prices."gpt-4.1"]`. Each answer's cost is on record."""
     entities: EntitySettings = EntitySettings()
     service: ServiceSettings = ServiceSettings()
+    retention: dict[str, RetentionPolicy] = Field(default_factory=dict)
+    """By application, in `settings.toml`: `[retention.chat]`; `"*"` is every other one."""
 
     @classmethod
     def settings_customise_sources(

@@ -44,30 +44,13 @@ class Artifacts:
 
     def put_blob(self, name: str, content: bytes, *, media_type: str) -> Artifact:
         """Keep `content` in the database."""
-        digest = hashlib.sha256(content).hexdigest()
-        return self._put(
-            name,
-            storage="blob",
-            content=content,
-            sha256=digest,
-            size_bytes=len(content),
-            media_type=media_type,
-        )
+        with self.database.write() as connection:
+            return _by_id(connection, add_blob(connection, name, content, media_type=media_type))
 
     def put_file(self, name: str, path: Path, *, media_type: str) -> Artifact:
         """Record a file that stays where it is. Raises `NotFoundError` if it can't be read."""
-        size_bytes, digest = 0, hashlib.sha256()
-        for block in _blocks(path):
-            size_bytes += len(block)
-            digest.update(block)
-        return self._put(
-            name,
-            storage="file",
-            location=str(path.resolve()),
-            sha256=digest.hexdigest(),
-            size_bytes=size_bytes,
-            media_type=media_type,
-        )
+        with self.database.write() as connection:
+            return _by_id(connection, add_file(connection, name, path, media_type=media_type))
 
     def put_link(
         self, name: str, link: str, *, sha256: str, size_bytes: int, media_type: str
@@ -75,14 +58,17 @@ class Artifacts:
         """Record bytes that a registry keeps, by the hash that they must have."""
         if len(sha256) != _SHA256_DIGITS or not set(sha256) <= set("0123456789abcdef"):
             raise InvalidRecordError(f"{sha256!r} is no SHA-256; give 64 hexadecimal digits")
-        return self._put(
-            name,
-            storage="link",
-            location=link,
-            sha256=sha256,
-            size_bytes=size_bytes,
-            media_type=media_type,
-        )
+        with self.database.write() as connection:
+            artifact_id = _add(
+                connection,
+                name,
+                storage="link",
+                location=link,
+                sha256=sha256,
+                size_bytes=size_bytes,
+                media_type=media_type,
+            )
+            return _by_id(connection, artifact_id)
 
     def find(self, name: str, *, version: int | None = None) -> Artifact:
         """That version, or the newest. Raises `NotFoundError`."""
@@ -95,25 +81,64 @@ class Artifacts:
             row = _row(connection, name, version)
         if row["storage"] == "link":
             raise NotFoundError(f"{name!r} is kept at {row['location']}; fetch it from there")
-        if row["storage"] == "blob":
-            content = bytes(row["content"])
-        else:
-            content = b"".join(_blocks(Path(row["location"])))
-        if hashlib.sha256(content).hexdigest() != row["sha256"]:
-            where = row["location"] or "the database"
-            raise SealError(f"artifact {name!r} in {where} was changed; put it again")
-        return content
+        return checked_content(row)
 
-    def _put(self, name: str, **values: object) -> Artifact:
-        if not name.strip():
-            raise InvalidRecordError("an artifact needs a name")
-        with self.database.write() as connection:
-            latest = select(func.coalesce(func.max(ArtifactRow.version), 0)).filter_by(name=name)
-            version = connection.execute(latest).scalar_one() + 1
-            connection.execute(
-                insert(ArtifactRow).values(name=name, version=version, created_at=now(), **values)
-            )
-            return _artifact(_row(connection, name, version))
+
+def add_blob(connection: Connection, name: str, content: bytes, *, media_type: str) -> int:
+    """Keep `content` in the database; its key."""
+    return _add(
+        connection,
+        name,
+        storage="blob",
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        media_type=media_type,
+    )
+
+
+def add_file(connection: Connection, name: str, path: Path, *, media_type: str) -> int:
+    """Record a file that stays where it is; its key. Raises `NotFoundError`."""
+    size_bytes, digest = 0, hashlib.sha256()
+    for block in _blocks(path):
+        size_bytes += len(block)
+        digest.update(block)
+    return _add(
+        connection,
+        name,
+        storage="file",
+        location=str(path.resolve()),
+        sha256=digest.hexdigest(),
+        size_bytes=size_bytes,
+        media_type=media_type,
+    )
+
+
+def checked_content(row: RowMapping) -> bytes:
+    """The bytes of a blob or file. Raises `SealError` if they are not what was put."""
+    if row["storage"] == "blob":
+        content = bytes(row["content"])
+    else:
+        content = b"".join(_blocks(Path(row["location"])))
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        where = row["location"] or "the database"
+        raise SealError(f"artifact {row['name']!r} in {where} was changed; put it again")
+    return content
+
+
+def _add(connection: Connection, name: str, **values: object) -> int:
+    if not name.strip():
+        raise InvalidRecordError("an artifact needs a name")
+    latest = select(func.coalesce(func.max(ArtifactRow.version), 0)).filter_by(name=name)
+    version = connection.execute(latest).scalar_one() + 1
+    new = insert(ArtifactRow).values(name=name, version=version, created_at=now(), **values)
+    artifact_id: int = connection.execute(new.returning(ArtifactRow.artifact_id)).scalar_one()
+    return artifact_id
+
+
+def _by_id(connection: Connection, artifact_id: int) -> Artifact:
+    statement = select(ArtifactRow.__table__).filter_by(artifact_id=artifact_id)
+    return _artifact(connection.execute(statement).mappings().one())
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

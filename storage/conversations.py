@@ -1,11 +1,14 @@
 """What was asked and answered before a question: along its chain, or in its session."""
 
+from sqlalchemy import CTE, literal, select
+
 from storage.engine import Database
-from storage.errors import NotFoundError
-from storage.history import prompt_record, prompts, readable_prompts
+from storage.history import prompt_record, prompts
 from storage.models.access import SessionRow, UserRow
 from storage.models.prompts import PromptRow
+from storage.prompt_access import missing, readable_prompts
 from storage.records import Principal, PromptId, PromptRecord
+from storage.words import UNSTORABLE
 
 
 def chain_to(
@@ -16,19 +19,34 @@ def chain_to(
     Raises `NotFoundError` for one that is missing or not for `principal`; a chain that goes on in
     what is not for them ends there.
     """
-    found: list[PromptRecord] = []
-    key: str | None = prompt_id
+    if UNSTORABLE.search(prompt_id):
+        raise missing(prompt_id)
+    chain = _chain_up(prompt_id, principal, limit)
+    statement = prompts().join(chain, chain.c.prompt_id == PromptRow.prompt_id)
     with database.read() as connection:
-        while key is not None and len(found) < limit:
-            statement = prompts().where(readable_prompts(principal), PromptRow.prompt_id == key)
-            row = connection.execute(statement).mappings().first()
-            if row is None:
-                break
-            found.append(prompt_record(row))
-            key = row["parent_id"]
-    if not found:
-        raise NotFoundError(f"there is no prompt {prompt_id!r}; `rag history list` shows what is")
-    return found[::-1]
+        rows = connection.execute(statement.order_by(chain.c.height.desc())).mappings().all()
+    if not rows:
+        raise missing(prompt_id)
+    return [prompt_record(row) for row in rows]
+
+
+def _chain_up(prompt_id: PromptId, principal: Principal, limit: int) -> CTE:
+    """The ids of an exchange and of those above it, and how far above; `limit` at most."""
+    readable = (
+        select(PromptRow.prompt_id, PromptRow.parent_id)
+        .join(UserRow, UserRow.user_id == PromptRow.user_id)
+        .where(readable_prompts(principal))
+    )
+    chain = (
+        readable.add_columns(literal(0).label("height"))
+        .where(PromptRow.prompt_id == prompt_id)
+        .cte("chain", recursive=True)
+    )
+    return chain.union_all(
+        readable.add_columns(chain.c.height + 1)
+        .join(chain, chain.c.parent_id == PromptRow.prompt_id)
+        .where(chain.c.height < limit - 1)
+    )
 
 
 def latest_in_session(

@@ -32,7 +32,6 @@ from sqlalchemy.orm import aliased
 from storage.bulk import batches, rows_where
 from storage.engine import Database
 from storage.generation import hold_fence
-from storage.history import readable_prompts
 from storage.models.access import UserRow
 from storage.models.corpus import CorpusStateRow, DocumentRow, SourceRow
 from storage.models.entities import (
@@ -44,6 +43,7 @@ from storage.models.entities import (
 )
 from storage.models.prompts import PromptRow
 from storage.outline import from_json, heading_path, page_at
+from storage.prompt_access import readable_prompts
 from storage.reading import REAL_ONLY, readable, sources_of
 from storage.records import (
     Collection,

@@ -7,8 +7,11 @@ StorageError
 ├── LeaseLostError         this writer was overtaken
 ├── NotFoundError          missing, or not for this principal: the two look the same
 ├── InvalidRecordError     a value that the database could not keep faithfully
+├── IdempotencyKeyError    a key under which something else was asked
+├── AlreadyAskedError      a key whose answer is still under way
 ├── FilterError            a filter that says nothing clear about what is stored
 ├── AsOfError              a point in time that can't be looked back to
+├── ErasureError           something that should be erased is still there, or nobody may erase it
 ├── SealError              an index file that is damaged or of another kind
 └── DatabaseUnreachableError
     └── DatabaseLostError  it went away in the middle of a run
@@ -51,6 +54,16 @@ class InvalidRecordError(StorageError):
     """A value can't be stored as it is."""
 
 
+class IdempotencyKeyError(StorageError):
+    """A key stands for one request; this one came with another question."""
+
+
+class AlreadyAskedError(StorageError):
+    """What was asked under this key is still being answered."""
+
+    retryable: ClassVar[bool] = True
+
+
 class FilterError(StorageError):
     """A filter that can't be understood, or that names what is not there."""
 
@@ -63,6 +76,10 @@ class FilterError(StorageError):
 
 class AsOfError(StorageError):
     """No generation was served then, or none that is known."""
+
+
+class ErasureError(StorageError):
+    """An erasure is not complete, or is not for this principal to ask for."""
 
 
 class SealError(StorageError):

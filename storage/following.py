@@ -21,6 +21,7 @@ from storage.bulk import batches, rows_where
 from storage.engine import Database
 from storage.errors import StorageError
 from storage.models.corpus import ChangeRow, ChunkRow, DocumentRow, GenerationRow
+from storage.models.erasure import ErasureRow
 from storage.outline import common_path, from_json
 from storage.ports import DerivedIndex
 from storage.reading import holds_at, served_position
@@ -59,6 +60,10 @@ class _Forks(Generic[Index_co]):
         with self._lock:
             return list(self._forks.values())
 
+    def clear(self) -> None:
+        with self._lock:
+            self._forks.clear()
+
     def keep(self, position: Position, fork: Index_co) -> None:  # type: ignore[misc]
         """The variance is sound: none but its follower fills it, which has one kind of index."""
         with self._lock:
@@ -94,6 +99,20 @@ class Follower(Generic[Index_co]):
             self.index.reset()
             return self._catch_up()
 
+    def drop(self, chunks: Ids) -> None:
+        """Keep nothing of these chunks (ascending), and of whatever else was dropped before."""
+        with self._lock:
+            with self.database.read() as connection:
+                nothing = self._entries(connection, [])
+            applied = self.index.applied
+            self.index.apply(removed=chunks, added=nothing, position=applied)
+            self._purge()
+            self.index.publish()
+
+    def _purge(self) -> None:
+        self._forks.clear()
+        self.index.purge()
+
     def _catch_up(self) -> Position:
         with self.database.read() as connection:
             # Read again: while this thread waited, another may have gone further than it saw.
@@ -101,6 +120,9 @@ class Follower(Generic[Index_co]):
             if at == position:
                 return position
             self._move(connection, self.index, position)
+            is_erased = _erased_between(connection, at, position)
+        if is_erased:
+            self._purge()
         self.index.publish()
         return position
 
@@ -226,6 +248,14 @@ def _is_known(connection: Connection, position: Position) -> bool:
         select(GenerationRow.token).filter_by(generation=position.generation)
     ).scalar()
     return token == position.token
+
+
+def _erased_between(connection: Connection, start: Position, upto: Position) -> bool:
+    """Whether something was erased for good in a generation after `start`."""
+    statement = select(ErasureRow.erasure_id).where(
+        ErasureRow.generation > start.generation, ErasureRow.generation <= upto.generation
+    )
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _changes(

@@ -370,6 +370,24 @@ class Generation:
             self.connection.execute(insert(table), rows)
 
 
+def pass_generation(connection: Connection, fence: int) -> Position:
+    """A generation in which nothing comes or goes: it stands for what else its transaction does.
+
+    Raises `LeaseLostError` if another writer took over.
+    """
+    generation = connection.execute(
+        update(CorpusStateRow)
+        .where(CorpusStateRow.fence == fence)
+        .values(generation=CorpusStateRow.generation + 1)
+        .returning(CorpusStateRow.generation)
+    ).scalar()
+    if generation is None:
+        raise LeaseLostError(_LOST)
+    position = Position(generation, secrets.token_hex(16))
+    _record_generation(connection, position, None)
+    return position
+
+
 def _new_documents(
     placements: Sequence[Placement], renewed: Sequence[NewDocument]
 ) -> list[NewDocument]:
@@ -403,7 +421,7 @@ def _count_moving(connection: Connection, documents: Iterable[NewDocument]) -> i
     return sum(row[0] for row in rows)
 
 
-def _record_generation(connection: Connection, position: Position, run_id: RunId) -> None:
+def _record_generation(connection: Connection, position: Position, run_id: RunId | None) -> None:
     connection.execute(
         insert(GenerationRow).values(
             generation=position.generation,

@@ -4,26 +4,50 @@ A prompt is on record before the model is called and completed after, each in a 
 of its own: recording is no generation of the corpus and waits for no lease.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, insert, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, RowMapping, bindparam, select
 
+from storage.askers import asker
 from storage.bulk import rows_where
-from storage.clock import now
 from storage.engine import Database
-from storage.errors import InvalidRecordError, NotFoundError
+from storage.idempotency import (
+    LOST,
+    already_asked,
+    came_to_nothing,
+    check_same,
+    holder,
+    is_lost,
+    release,
+)
+from storage.messages import thread
 from storage.models.access import SessionRow, UserRow
-from storage.models.prompts import CitationRow, EvidenceRow, PromptRow, ScoreRow
+from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
+from storage.names import check_name, storable
+from storage.prompt_access import missing, readable_prompts, resolved
+from storage.prompt_artifacts import all_artifacts
+from storage.prompt_tags import add_tags, all_tags, checked_tags
+from storage.prompt_writing import (
+    answered_message,
+    as_dict,
+    asked_message,
+    check_end,
+    check_start,
+    end_prompt,
+    insert_citations,
+    insert_evidence,
+    insert_prompt,
+    keep_question,
+)
 from storage.records import (
     AnswerState,
     ChunkId,
     Citation,
     DocumentId,
     Evidence,
+    Message,
     Principal,
     PromptEnd,
     PromptId,
@@ -32,10 +56,15 @@ from storage.records import (
     PromptStatus,
     Score,
 )
+from storage.rollups import count
+from storage.scores import all_scores, rate
+from storage.scoring import enqueue
+from storage.words import UNSTORABLE
 
 T = TypeVar("T")
-MAX_NAME = 200
-MAX_LIMIT = 10_000
+_SAID = select(
+    PromptRow.question, PromptRow.answer, PromptRow.request_sha256, PromptRow.response_sha256
+).where(PromptRow.prompt_id == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,252 +76,174 @@ class History:
     def start(self, prompt: PromptStart, *, principal: Principal) -> PromptId:
         """Put a prompt on record, as started.
 
-        Raises `NotFoundError` for a parent that the principal may not read.
+        Raises `NotFoundError` for a parent that the principal may not read, `AlreadyAskedError`
+        and `IdempotencyKeyError` for a key that is in use, `InvalidRecordError`.
         """
-        prompt_id = _new_prompt_id()
-        for name in (prompt.user, prompt.session):
-            _check_name(name)
+        check_start(prompt)
         with self.database.write() as connection:
+            parent, lost = None, []
             if prompt.parent_id is not None:
-                _check_exists(connection, prompt.parent_id, principal)
-            user_id = _user_id(connection, prompt.user)
-            connection.execute(
-                insert(PromptRow).values(
-                    prompt_id=prompt_id,
-                    number=number_of(prompt_id),
-                    parent_id=prompt.parent_id,
-                    user_id=user_id,
-                    session_id=_session_id(connection, user_id, prompt.session),
-                    collection=prompt.collection,
-                    generation=prompt.generation,
-                    question=prompt.question,
-                    standalone=prompt.standalone,
-                    rendered=prompt.rendered,
-                    model=prompt.model,
-                    weights_sha256=prompt.weights_sha256,
-                    template_sha256=prompt.template_sha256,
-                    sampling=dict(prompt.sampling),
-                    status="started",
-                    created_at=now(),
-                )
-            )
-            _insert_evidence(connection, prompt_id, prompt.evidence)
+                parent = _parent(connection, prompt.parent_id, principal)
+            if prompt.idempotency_key is not None:
+                lost = self._free(connection, prompt, key=prompt.idempotency_key)
+            who = asker(connection, prompt.user, prompt.session)
+            request_sha256 = asked_message(connection, prompt, parent)
+            prompt_id = insert_prompt(connection, prompt, who, request_sha256)
+            insert_evidence(connection, prompt_id, prompt.evidence)
+            keep_question(connection, prompt_id, prompt.question_vector)
+            add_tags(connection, prompt_id, checked_tags(prompt.tags))
+            count(connection, lost)
         return prompt_id
 
     def complete(self, prompt_id: PromptId, end: PromptEnd) -> None:
-        """Add the answer, its citations, and which of the evidence they rest on."""
-        cited = sorted({citation.chunk_id for citation in end.citations})
+        """Add the answer, its citations, and which of the evidence they rest on.
+
+        Raises `InvalidRecordError`, also for a prompt that is not open.
+        """
+        check_end(end)
         with self.database.write() as connection:
-            _end(
+            response_sha256 = answered_message(connection, prompt_id, end.answer)
+            end_prompt(
                 connection,
                 prompt_id,
                 status="completed",
                 answer=end.answer,
+                response_sha256=response_sha256,
                 state=end.state,
                 confidence=end.confidence,
-                checks=None if end.checks is None else dict(end.checks),
+                checks=as_dict(end.checks),
                 usage=dict(end.usage),
                 timings=dict(end.timings),
+                seconds=end.seconds,
+                cost=end.cost,
+                finish_reason=end.finish_reason,
+                note=end.note,
             )
-            _insert_citations(connection, prompt_id, end.citations)
-            connection.execute(
-                update(EvidenceRow)
-                .where(EvidenceRow.prompt_id == prompt_id, EvidenceRow.chunk_id.in_(cited))
-                .values(cited=True)
-            )
+            insert_citations(connection, prompt_id, end.citations)
+            enqueue(connection, prompt_id)
+            count(connection, [prompt_id])
 
-    def fail(self, prompt_id: PromptId, *, error: str, status: PromptStatus = "failed") -> None:
+    def fail(
+        self,
+        prompt_id: PromptId,
+        *,
+        error: str,
+        status: PromptStatus = "failed",
+        timings: Mapping[str, float] | None = None,
+        seconds: float | None = None,
+    ) -> None:
         """Say on record why there is no answer."""
         with self.database.write() as connection:
-            _end(connection, prompt_id, status=status, error=error)
+            _fail(connection, prompt_id, error, status, timings=timings, seconds=seconds)
+            count(connection, [prompt_id])
 
-    def latest(
-        self,
-        *,
-        principal: Principal,
-        limit: int = 20,
-        user: str | None = None,
-        session: str | None = None,
-        state: AnswerState | None = None,
-        status: PromptStatus | None = None,
-    ) -> list[PromptRecord]:
-        """The newest exchanges that the principal may read, newest first, without evidence."""
-        if not 1 <= limit <= MAX_LIMIT:
-            raise InvalidRecordError(f"a limit of {limit} is out of range; use 1 to {MAX_LIMIT}")
-        wanted = {UserRow.name: user, SessionRow.name: session, PromptRow.state: state}
-        wanted[PromptRow.status] = status
-        conditions = [column == value for column, value in wanted.items() if value is not None]
-        statement = (
-            prompts()
-            .where(readable_prompts(principal), *conditions)
-            .order_by(PromptRow.created_at.desc(), PromptRow.prompt_id.desc())
-            .limit(limit)
-        )
+    def answered_under(
+        self, key: str, *, user: str, question: str, collection: str, principal: Principal
+    ) -> PromptRecord | None:
+        """The exchange that was answered under this idempotency key of a user, whole.
+
+        None: nothing was asked under it, or nothing came of that. Raises `AlreadyAskedError`
+        while the answer is under way, `IdempotencyKeyError` for a key of another question.
+        """
+        check_name(key, "an exchange, as an idempotency key")
+        check_name(user, "a user")
         with self.database.read() as connection:
-            return [prompt_record(row) for row in connection.execute(statement).mappings()]
+            held = holder(connection, user=user, key=key)
+        if held is None or came_to_nothing(held):
+            return None
+        if not principal.is_owner and user != principal.name:
+            raise missing(key)
+        check_same(held, key=key, question=question, collection=collection)
+        if held.status == "started":
+            raise already_asked(key, held.prompt_id)
+        return self.show(held.prompt_id, principal=principal)
+
+    def messages(self, prompt_id: str, *, principal: Principal) -> list[Message]:
+        """All that was said up to an exchange, with its question and answer, from the first on.
+
+        A unique beginning of its id is enough. Raises `NotFoundError`.
+        """
+        with self.database.read() as connection:
+            key = resolved(connection, prompt_id, principal)
+            asked = connection.execute(_SAID, {"of": key}).one()
+            last = asked.response_sha256 or asked.request_sha256
+            if last is not None:
+                return thread(connection, last)
+        answered = [] if asked.answer is None else [Message("assistant", asked.answer)]
+        return [Message("user", asked.question), *answered]
+
+    def _free(self, connection: Connection, prompt: PromptStart, *, key: str) -> list[str]:
+        """Take the key from an exchange that came to nothing. Gives those that end with that."""
+        held = holder(connection, user=prompt.user, key=key)
+        if held is None:
+            return []
+        if not came_to_nothing(held):
+            check_same(held, key=key, question=prompt.question, collection=prompt.collection)
+            raise already_asked(key, held.prompt_id)
+        release(connection, PromptId(held.prompt_id))
+        if not is_lost(held):
+            return []
+        _fail(connection, PromptId(held.prompt_id), LOST, "failed")
+        return [held.prompt_id]
 
     def show(self, prompt_id: str, *, principal: Principal) -> PromptRecord:
         """One exchange with its evidence and citations; `prompt_id` may be a unique beginning.
 
         Raises `NotFoundError`, whether it is missing or not for this principal.
         """
-        statement = prompts().where(
-            readable_prompts(principal), PromptRow.prompt_id.startswith(prompt_id, autoescape=True)
-        )
         with self.database.read() as connection:
-            rows = connection.execute(statement.limit(2)).mappings().all()
-            if not prompt_id or not rows:
-                raise _missing(prompt_id)
-            if len(rows) > 1:
-                raise NotFoundError(f"more than one prompt begins with {prompt_id!r}; give more")
-            key = rows[0]["prompt_id"]
+            key = resolved(connection, prompt_id, principal)
+            row = connection.execute(prompts().where(PromptRow.prompt_id == key)).mappings().one()
             return replace(
-                prompt_record(rows[0]),
+                prompt_record(row),
+                tags=all_tags(connection, [key]).get(key, ()),
+                artifacts=all_artifacts(connection, [key]).get(key, ()),
                 evidence=all_evidence(connection, [key]).get(key, ()),
                 citations=all_citations(connection, [key]).get(key, ()),
                 scores=all_scores(connection, [key]).get(key, ()),
             )
 
-    def rate(self, prompt_id: str, score: Score, *, principal: Principal) -> None:
-        """Put on record what somebody says of an answer.
-
-        Raises `NotFoundError` for a prompt that the principal may not read, `InvalidRecordError`
-        for a value that is not from 0 to 1.
-        """
-        for name in (score.user, score.metric):
-            _check_name(name)
-        if not 0 <= score.value <= 1:
-            raise InvalidRecordError(f"a score of {score.value} is out of range; use 0 to 1")
-        with self.database.write() as connection:
-            _check_exists(connection, PromptId(prompt_id), principal)
-            connection.execute(
-                insert(ScoreRow).values(
-                    prompt_id=prompt_id,
-                    user_id=_user_id(connection, score.user),
-                    metric=score.metric,
-                    value=score.value,
-                    comment=score.comment,
-                    correction=score.correction,
-                    created_at=score.created_at or now(),
-                )
-            )
+    def rate(self, prompt_id: str, score: Score, *, principal: Principal) -> PromptId:
+        """Put on record what a person says of an answer: see `storage.scores.rate`."""
+        return rate(self.database, prompt_id, score, principal=principal)
 
 
-def _new_prompt_id() -> PromptId:
-    """Sortable by time: twelve hexadecimal digits of milliseconds, then chance."""
-    milliseconds = int(now().timestamp() * 1000)
-    return PromptId(f"{milliseconds:012x}{secrets.token_hex(6)}")
-
-
-def number_of(prompt_id: PromptId) -> int:
-    """The id as a whole number of 61 bits, in the same order: milliseconds, then twenty bits of
-    chance."""
-    return int(prompt_id[:12], 16) << 20 | int(prompt_id[12:17], 16)
-
-
-def _check_name(name: str | None) -> None:
-    if name is not None and (not name.strip() or len(name) > MAX_NAME or not name.isprintable()):
-        raise InvalidRecordError(
-            f"{name!r} can't name a user or session; use 1 to {MAX_NAME} printable characters"
-        )
-
-
-def _missing(prompt_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no prompt {prompt_id!r}; `rag history list` shows what is")
-
-
-def readable_prompts(principal: Principal) -> ColumnElement[bool]:
-    """An owner reads every exchange, others their own."""
-    return true() if principal.is_owner else UserRow.name == principal.name
-
-
-def _check_exists(connection: Connection, prompt_id: PromptId, principal: Principal) -> None:
+def _parent(
+    connection: Connection, prompt_id: PromptId, principal: Principal
+) -> Row[*tuple[Any, ...]]:
     statement = (
-        select(PromptRow.prompt_id)
+        select(
+            PromptRow.question,
+            PromptRow.answer,
+            PromptRow.request_sha256,
+            PromptRow.response_sha256,
+        )
         .join(UserRow, UserRow.user_id == PromptRow.user_id)
         .where(PromptRow.prompt_id == prompt_id, readable_prompts(principal))
     )
-    if connection.execute(statement).first() is None:
-        raise _missing(prompt_id)
+    row = None if UNSTORABLE.search(prompt_id) else connection.execute(statement).first()
+    if row is None:
+        raise missing(prompt_id)
+    return row
 
 
-def _user_id(connection: Connection, name: str) -> int:
-    _insert_once(connection, UserRow, {"name": name, "created_at": now()})
-    return connection.execute(select(UserRow.user_id).filter_by(name=name)).scalar_one()
-
-
-def _session_id(connection: Connection, user_id: int, name: str | None) -> int | None:
-    if name is None:
-        return None
-    _insert_once(connection, SessionRow, {"user_id": user_id, "name": name, "created_at": now()})
-    return connection.execute(
-        select(SessionRow.session_id).filter_by(user_id=user_id, name=name)
-    ).scalar_one()
-
-
-def _insert_once(
-    connection: Connection, table: type[UserRow] | type[SessionRow], values: Mapping[str, Any]
+def _fail(
+    connection: Connection,
+    prompt_id: PromptId,
+    error: str,
+    status: PromptStatus,
+    *,
+    timings: Mapping[str, float] | None = None,
+    seconds: float | None = None,
 ) -> None:
-    """Insert unless it is there, also when another process does so at the same time."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-
-
-def _insert_evidence(
-    connection: Connection, prompt_id: PromptId, evidence: Sequence[Evidence]
-) -> None:
-    rows = [
-        {
-            "prompt_id": prompt_id,
-            "rank": shown.rank,
-            "chunk_id": shown.chunk_id,
-            "document_id": shown.document_id,
-            "score": shown.score,
-            "vector_rank": shown.vector_rank,
-            "keyword_rank": shown.keyword_rank,
-            "cited": shown.cited,
-        }
-        for shown in evidence
-    ]
-    if rows:
-        connection.execute(insert(EvidenceRow), rows)
-
-
-def _insert_citations(
-    connection: Connection, prompt_id: PromptId, citations: Sequence[Citation]
-) -> None:
-    rows = [
-        {
-            "prompt_id": prompt_id,
-            "ordinal": ordinal,
-            "chunk_id": citation.chunk_id,
-            "document_id": citation.document_id,
-            "source": citation.source,
-            "external_id": citation.external_id,
-            "quote": citation.quote,
-            "start_offset": citation.start,
-            "end_offset": citation.end,
-            "answer_start": citation.answer_start,
-            "answer_end": citation.answer_end,
-            "score": citation.score,
-            "page": citation.page,
-            "headings": [*citation.headings] or None,
-        }
-        for ordinal, citation in enumerate(citations)
-    ]
-    if rows:
-        connection.execute(insert(CitationRow), rows)
-
-
-def _end(connection: Connection, prompt_id: PromptId, **values: Any) -> None:
-    """Complete a started prompt. What has ended once is never written over."""
-    ended = connection.execute(
-        update(PromptRow)
-        .where(PromptRow.prompt_id == prompt_id, PromptRow.status == "started")
-        .values(completed_at=now(), **values)
+    end_prompt(
+        connection,
+        prompt_id,
+        status=status,
+        error=storable(error),
+        timings=as_dict(timings),
+        seconds=seconds,
     )
-    if ended.rowcount != 1:
-        raise InvalidRecordError(f"prompt {prompt_id!r} is not open, so it can't be completed")
 
 
 def prompts() -> Any:
@@ -348,28 +299,6 @@ def _citation(row: Row[*tuple[Any, ...]]) -> Citation:
     )
 
 
-def all_scores(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[Score, ...]]:
-    """What was said of each of these prompts' answers, oldest first."""
-    statement = (
-        select(ScoreRow.__table__, UserRow.name.label("user"))
-        .join(UserRow, UserRow.user_id == ScoreRow.user_id)
-        .order_by(ScoreRow.score_id)
-    )
-    rows = rows_where(connection, statement, ScoreRow.prompt_id, keys)
-    return _by_prompt((row.prompt_id, _score(row)) for row in rows)
-
-
-def _score(row: Row[*tuple[Any, ...]]) -> Score:
-    return Score(
-        value=row.value,
-        metric=row.metric,
-        user=row.user,
-        comment=row.comment,
-        correction=row.correction,
-        created_at=row.created_at,
-    )
-
-
 def _by_prompt(found: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
     gathered: dict[str, list[T]] = {}
     for key, one in found:
@@ -403,4 +332,16 @@ def prompt_record(row: RowMapping) -> PromptRecord:
         standalone=row["standalone"],
         confidence=row["confidence"],
         checks=row["checks"],
+        circumstances=row["circumstances"],
+        application=row["application"],
+        category=row["category"],
+        idempotency_key=row["idempotency_key"],
+        request_sha256=row["request_sha256"],
+        response_sha256=row["response_sha256"],
+        template_id=row["template_id"],
+        seconds=row["seconds"],
+        cost=row["cost"],
+        finish_reason=row["finish_reason"],
+        note=row["note"],
+        redacted_at=row["redacted_at"],
     )

@@ -37,6 +37,9 @@ class DerivedIndex(Protocol):
     def reset(self) -> None:
         """Hold nothing and stand at `BEGINNING`."""
 
+    def purge(self) -> None:
+        """Keep nothing of what was dropped, in memory or, after the next `publish`, elsewhere."""
+
     def publish(self) -> None:
         """Make the present state survive a restart, if that is worth its cost now."""
 

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from storage.bulk import batches
 from storage.engine import Database
-from storage.history import all_citations, all_evidence, all_scores, prompt_record, prompts
+from storage.history import all_citations, all_evidence, prompt_record, prompts
 from storage.models.prompts import PromptRow
 from storage.prompt_listing import PromptsWanted, conditions
 from storage.reading import CorpusReader
-from storage.records import ChunkId, Origin, Principal, PromptRecord
+from storage.records import ChunkId, Origin, Principal, PromptId, PromptRecord
+from storage.scores import all_scores
 
 _BATCH = 500
 
@@ -29,7 +30,7 @@ class Exchange:
 def exchanges(database: Database, wanted: PromptsWanted) -> Iterator[Exchange]:
     """The exchanges that are wanted, oldest first. Memory does not grow with their number."""
     reader = CorpusReader(database)
-    keys = _keys(database, wanted)
+    keys = prompt_ids(database, wanted)
     for batch in batches(keys, _BATCH):
         with database.read() as connection:
             found = _whole(connection, batch)
@@ -49,15 +50,26 @@ def exchanges(database: Database, wanted: PromptsWanted) -> Iterator[Exchange]:
             )
 
 
-def _keys(database: Database, wanted: PromptsWanted) -> Sequence[str]:
-    """Ids alone: what is recorded meanwhile is no part of what is exported."""
-    statement = prompts().with_only_columns(PromptRow.prompt_id).where(*conditions(wanted))
+def whole_prompts(database: Database, prompt_ids: Sequence[str]) -> list[PromptRecord]:
+    """These exchanges, whole and in this order; whoever asks has made sure that they may be read.
+
+    What is gone meanwhile is left out.
+    """
     with database.read() as connection:
-        return (
-            connection.execute(statement.order_by(PromptRow.created_at, PromptRow.prompt_id))
-            .scalars()
-            .all()
-        )
+        found = {prompt.prompt_id: prompt for prompt in _whole(connection, prompt_ids)}
+    return [found[PromptId(key)] for key in prompt_ids if PromptId(key) in found]
+
+
+def prompt_ids(
+    database: Database, wanted: PromptsWanted, *, newest: int | None = None
+) -> Sequence[PromptId]:
+    """Ids alone, oldest first, of all or of the `newest`: what is recorded meanwhile is not among
+    them."""
+    order = (PromptRow.created_at.desc(), PromptRow.prompt_id.desc())
+    with database.read() as connection:
+        statement = select(PromptRow.prompt_id).where(*conditions(connection, wanted))
+        found = connection.execute(statement.order_by(*order).limit(newest)).scalars().all()
+    return [PromptId(key) for key in reversed(found)]
 
 
 def _whole(connection: Connection, keys: Sequence[str]) -> list[PromptRecord]:

@@ -1,33 +1,40 @@
 """Recorded exchanges page by page, what led to each and what followed, as one principal may know
 them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, literal, select
 
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.errors import InvalidRecordError
-from storage.history import History, all_scores, prompt_record, prompts, readable_prompts
+from storage.filters import Filter
+from storage.filters.expression import Comparison, Conjunction, Text
+from storage.history import History, prompt_record, prompts
 from storage.metadata_values import date_span, instant
-from storage.models.access import SessionRow, UserRow
+from storage.models.access import UserRow
+from storage.models.prompt_search import PromptFactsRow
 from storage.models.prompts import PromptRow
-from storage.records import AnswerState, Principal, PromptRecord, PromptStatus, Score
-from storage.words import UNSTORABLE, contains_words
+from storage.prompt_access import readable_prompts
+from storage.prompt_search import check_limit, count, fittest, newest, parts_of
+from storage.prompt_tags import all_tags
+from storage.records import (
+    AnswerState,
+    EmbeddingSpace,
+    Principal,
+    PromptRecord,
+    PromptStatus,
+    Score,
+    Vectors,
+)
+from storage.scores import all_scores
 
-MAX_PAGE = 200
+MAX_PAGE = 10_000
 MAX_CHAIN = 1_000
 RATING = "rating"
-
-
-class Place(NamedTuple):
-    """Where a page ended: the time and id of its last exchange."""
-
-    created_at: datetime
-    prompt_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +47,12 @@ class PromptsWanted:
     state: AnswerState | None = None
     status: PromptStatus | None = None
     words: str = ""
-    """All of them stand in the question or the answer."""
+    """All of them stand in the question or the answer: see `storage.words_query`."""
     since: datetime | None = None
     before: datetime | None = None
     """Only what was asked before this."""
+    where: Filter | None = None
+    """What else holds of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,24 +80,47 @@ class PromptListing:
     database: Database
 
     def page(
-        self, wanted: PromptsWanted, *, limit: int, after: Place | None = None
+        self, wanted: PromptsWanted, *, limit: int, before: int | None = None
     ) -> list[ListedPrompt]:
-        """The newest `limit` exchanges that are older than `after`, newest first.
+        """The newest `limit` exchanges whose number is less than `before`, newest first.
 
-        Raises `InvalidRecordError` for a limit that is out of range.
+        Raises `FilterError`, and `InvalidRecordError` for a limit that is out of range.
         """
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidRecordError(f"a limit of {limit} is out of range; use 1 to {MAX_PAGE}")
-        statement = prompts().where(*conditions(wanted))
-        if after is not None:
-            since = literal(after.created_at, PromptRow.created_at.type)
-            statement = statement.where(
-                tuple_(PromptRow.created_at, PromptRow.prompt_id) < tuple_(since, after.prompt_id)
-            )
-        newest = statement.order_by(PromptRow.created_at.desc(), PromptRow.prompt_id.desc())
+        check_limit(limit, MAX_PAGE)
         with self.database.read() as connection:
-            rows = connection.execute(newest.limit(limit)).mappings().all()
-            return _rated(connection, [prompt_record(row) for row in rows])
+            parts = parts_of(connection, where_of(wanted), wanted.principal)
+            return listed(connection, newest(connection, parts, limit=limit, before=before))
+
+    def count(self, wanted: PromptsWanted) -> int:
+        """How many exchanges there are. Raises `FilterError`."""
+        with self.database.read() as connection:
+            return count(connection, parts_of(connection, where_of(wanted), wanted.principal))
+
+    def fittest(self, words: str, wanted: PromptsWanted, *, limit: int) -> list[ListedPrompt]:
+        """The exchanges that all the `words` stand in and fit best, best first: see
+        `storage.prompt_search.fittest`. Raises as `page` does.
+        """
+        check_limit(limit, MAX_PAGE)
+        with self.database.read() as connection:
+            parts = parts_of(connection, where_of(wanted), wanted.principal)
+            return listed(connection, fittest(connection, words, parts, limit=limit))
+
+    def near(
+        self, vector: Vectors, space: EmbeddingSpace, wanted: PromptsWanted, *, limit: int
+    ) -> list[tuple[ListedPrompt, float]]:
+        """The exchanges whose questions are nearest to `vector` (dimension,), with their cosines.
+
+        Raises as `page` does.
+        """
+        # Imported here: only this needs numpy.
+        from storage.question_vectors import near
+
+        check_limit(limit, MAX_PAGE)
+        with self.database.read() as connection:
+            parts = parts_of(connection, where_of(wanted), wanted.principal)
+            found = near(connection, vector, space, parts, limit=limit)
+            prompts = listed(connection, [number for number, _ in found])
+            return list(zip(prompts, (cosine for _, cosine in found), strict=True))
 
     def chain(self, prompt_id: str, *, principal: Principal) -> Chain:
         """All exchanges of the tree that one belongs to, as far as they may be read.
@@ -116,7 +148,11 @@ def period(since: str | None, until: str | None) -> tuple[datetime | None, datet
 
 def rating_of(scores: Sequence[Score]) -> float | None:
     """The mean of what each user said last, oldest first in `scores`; None where nobody did."""
-    last = {score.user: score.value for score in scores if score.metric == RATING}
+    last = {
+        score.user: score.value
+        for score in scores
+        if score.judge == "human" and score.metric == RATING and score.value is not None
+    }
     return sum(last.values()) / len(last) if last else None
 
 
@@ -131,27 +167,44 @@ def _span(text: str | None) -> tuple[float, float] | None:
     return span
 
 
-def conditions(wanted: PromptsWanted) -> list[ColumnElement[bool]]:
-    """What the exchanges that are wanted fulfil."""
-    equal: Mapping[Any, object] = {
-        UserRow.name: wanted.user,
-        SessionRow.name: wanted.session,
-        PromptRow.state: wanted.state,
-        PromptRow.status: wanted.status,
+def where_of(wanted: PromptsWanted) -> Filter | None:
+    """All that is wanted, as one filter."""
+    equal = {
+        "user": wanted.user,
+        "session": wanted.session,
+        "state": wanted.state,
+        "status": wanted.status,
+        "words": wanted.words or None,
     }
-    found = [column == _storable(value) for column, value in equal.items() if value is not None]
-    if wanted.words:
-        found.append(contains_words(wanted.words, (PromptRow.question, PromptRow.answer)))
+    said: list[Filter] = [
+        Comparison(name, "=", Text(value)) for name, value in equal.items() if value is not None
+    ]
     if wanted.since is not None:
-        found.append(PromptRow.created_at >= wanted.since)
+        said.append(Comparison("asked", ">=", Text(wanted.since.isoformat())))
     if wanted.before is not None:
-        found.append(PromptRow.created_at < wanted.before)
-    return [readable_prompts(wanted.principal), *found]
+        said.append(Comparison("asked", "<", Text(wanted.before.isoformat())))
+    where = wanted.where
+    if where is not None:
+        said.extend(where.operands if isinstance(where, Conjunction) else (where,))
+    if len(said) > 1:
+        return Conjunction(tuple(said))
+    return said[0] if said else None
 
 
-def _storable(value: object) -> object:
-    """What no row can be equal to goes as a value that no name has."""
-    return "" if isinstance(value, str) and UNSTORABLE.search(value) else value
+def conditions(connection: Connection, wanted: PromptsWanted) -> list[ColumnElement[bool]]:
+    """What the rows of the exchanges that are wanted fulfil."""
+    parts = parts_of(connection, where_of(wanted), wanted.principal)
+    if not parts:
+        return []
+    numbers = select(PromptFactsRow.number).where(*(part.holds for part in parts))
+    return [PromptRow.number.in_(numbers)]
+
+
+def listed(connection: Connection, numbers: Sequence[int]) -> list[ListedPrompt]:
+    """The exchanges with these numbers, in this order."""
+    rows = rows_where(connection, prompts(), PromptRow.number, numbers)
+    found = {row.number: prompt_record(row._mapping) for row in rows}
+    return _rated(connection, [found[number] for number in numbers if number in found])
 
 
 def _root_of(prompt_id: str, principal: Principal) -> Any:
@@ -193,8 +246,12 @@ def _tree_below(root: str, principal: Principal) -> Any:
 
 
 def _rated(connection: Connection, found: Sequence[PromptRecord]) -> list[ListedPrompt]:
-    scores = all_scores(connection, [prompt.prompt_id for prompt in found])
+    keys = [prompt.prompt_id for prompt in found]
+    scores, tags = all_scores(connection, keys), all_tags(connection, keys)
     return [
-        ListedPrompt(prompt=prompt, rating=rating_of(scores.get(prompt.prompt_id, ())))
+        ListedPrompt(
+            prompt=replace(prompt, tags=tags.get(prompt.prompt_id, ())),
+            rating=rating_of(scores.get(prompt.prompt_id, ())),
+        )
         for prompt in found
     ]

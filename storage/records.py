@@ -403,6 +403,7 @@ class Hit:
 
 AnswerState = Literal["grounded", "partial", "no_evidence"]
 PromptStatus = Literal["started", "completed", "failed", "cancelled"]
+Judge = Literal["human", "automatic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,6 +441,40 @@ class Evidence:
     cited: bool = False
 
 
+MessageRole = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one side said in a conversation."""
+
+    role: MessageRole
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptArtifact:
+    """Bytes that came with a question, or that were made for its answer."""
+
+    name: str
+    role: Literal["attachment", "output"]
+    media_type: str
+    sha256: str
+    size_bytes: int
+    storage: Literal["blob", "file", "link"]
+    location: str | None
+    """The file's path; None where the database keeps the bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionVector:
+    """What was searched for, and its vector: of unit length, (dimension,), in `space`."""
+
+    text: str
+    space: EmbeddingSpace
+    vector: Vectors
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptStart:
     """What is on record before the model is called."""
@@ -458,6 +493,23 @@ class PromptStart:
     rendered: str
     sampling: Mapping[str, Any]
     evidence: tuple[Evidence, ...]
+    application: str | None = None
+    """The program that asks, as it calls itself."""
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    """The same one from the same user is the same exchange."""
+    system: str = ""
+    """What holds for the whole conversation; empty: nothing."""
+    earlier: tuple[Message, ...] = ()
+    """What was said before, as whoever asks tells it, oldest first; empty: what is on record of
+    `parent_id`."""
+    template_id: int | None = None
+    """None: the template that this program came with."""
+    circumstances: Mapping[str, Any] | None = None
+    """For whom, by which settings, behind which fence: what it takes to ask it again."""
+    question_vector: QuestionVector | None = None
+    """By which it is found again by its meaning; None: it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -473,15 +525,31 @@ class PromptEnd:
     """The chance that the answer is right, from 0 to 1, as its calibration has it."""
     checks: Mapping[str, Any] | None = None
     """What was found in the passages that is no evidence, and what was taken out of the answer."""
+    seconds: float | None = None
+    """From the question to the end."""
+    cost: float | None = None
+    """By the table of prices that holds; None where the model has no price."""
+    finish_reason: Literal["stop", "length"] | None = None
+    """"length": the model was cut by a limit on tokens."""
+    note: str | None = None
+    """What the reader was told of how the answer was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What somebody says of an answer; `value` from 0 (wrong) to 1 (right)."""
+    """What a person or a rule says of an answer; `value` from 0 (wrong) to 1 (right)."""
 
-    value: float
+    value: float | None
+    """None: only a label, a comment or a correction."""
     metric: str = "rating"
-    user: str
+    judge: Judge = "human"
+    user: str | None = None
+    """Who says it; None where the judge is automatic."""
+    judge_name: str | None = None
+    """Which automatic judge, and in which version; both None for a person."""
+    judge_version: str | None = None
+    label: str | None = None
+    """A word for what is right or wrong with it."""
     comment: str | None = None
     correction: str | None = None
     """What the answer should have been."""
@@ -520,3 +588,23 @@ class PromptRecord:
     checks: Mapping[str, Any] | None = None
     scores: tuple[Score, ...] = ()
     """Oldest first."""
+    circumstances: Mapping[str, Any] | None = None
+    """None: nobody put them on record."""
+    application: str | None = None
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    """In order; only where the whole exchange was asked for."""
+    idempotency_key: str | None = None
+    request_sha256: str | None = None
+    """The message that asked; what was said before it are its parents."""
+    response_sha256: str | None = None
+    """The message that answered."""
+    template_id: int | None = None
+    """None: the template that the program came with, by its hash."""
+    seconds: float | None = None
+    cost: float | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    note: str | None = None
+    artifacts: tuple[PromptArtifact, ...] = ()
+    redacted_at: datetime | None = None
+    """When something of it was taken out for good; None: it is as it was recorded."""

@@ -117,6 +117,25 @@ def unseal(path: Path, *, kind: str) -> Sealed:
     return sealed
 
 
+def unseal_any(path: Path) -> Sealed | None:
+    """What a sealed file holds, whatever its kind; None for a file that is none.
+
+    Raises `SealError` for one that is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            is_sealed = file.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise SealError(f"{path} can't be read ({error}); rebuild it") from error
+    if not is_sealed:
+        return None
+    memory, digest = _read(path)
+    content = memoryview(memory).toreadonly()
+    _verify(path, content, digest)
+    header, start = _header_of(content)
+    return _sealed(memory, digest, header, content[start:])
+
+
 def _plain(name: str, array: Array) -> Array:
     """The array in little-endian C order, as it is written."""
     if array.dtype.kind not in _NUMBERS:

@@ -171,6 +171,14 @@ class SegmentStore(Generic[SegmentT]):
         self._is_due = True
         self._state = State(BEGINNING, ())
 
+    def purge(self) -> None:
+        """Keep nothing of dead rows in memory; `publish` then writes what is left in any case, and
+        removes the files that hold them."""
+        alive = (part for part in self._state.parts if part.alive)
+        kept = tuple(_whole(self._format.merge([p])) if p.dead else p for p in alive)
+        self._state = replace(self._state, parts=kept)
+        self._is_due = True
+
     def fork(self) -> Self:
         """A store in the same state, which shares the segments and never writes a file."""
         forked = copy(self)

@@ -149,7 +149,17 @@ def _owner(principal: Principal) -> str:
     """One name for all owners, and one for each other principal, of letters that need no care."""
     if principal.is_owner:
         return "owner"
-    return hashlib.sha256(principal.name.encode()).hexdigest()[:_OWNER_DIGITS]
+    return _digest(principal.name)
+
+
+def owner_prefixes(name: str) -> tuple[str, ...]:
+    """How the names of all artifacts begin that hold what a user of this name uploaded."""
+    digest = _digest(name)
+    return tuple(f"{kind}{digest}/" for kind in (_CONTENT, _ABOUT))
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:_OWNER_DIGITS]
 
 
 def _upload(file_id: str, about: bytes, created_at: datetime) -> Upload:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0007"
 down_revision = "0006"
@@ -11,6 +12,9 @@ branch_labels = None
 depends_on = None
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+JSON_VALUE = sa.JSON(none_as_null=True).with_variant(
+    postgresql.JSONB(none_as_null=True), "postgresql"
+)
 ADDED = {
     "application": sa.String(length=200),
     "category": sa.String(length=200),
@@ -20,6 +24,9 @@ ADDED = {
     "template_id": KEY,
     "seconds": sa.Double(),
     "cost": sa.Double(),
+    "finish_reason": sa.String(length=6),
+    "note": sa.Text(),
+    "circumstances": JSON_VALUE,
 }
 _BATCH = 10_000
 

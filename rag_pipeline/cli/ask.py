@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 @click.option("--session", metavar="NAME", help="The conversation that this belongs to.")
 @click.option("--user", metavar="NAME", help="Who asks; the account's name if not given.")
 @click.option("--parent", metavar="PROMPT_ID", help="The exchange that this follows.")
+@click.option("--application", metavar="NAME", help="The program that asks.")
+@click.option("--category", metavar="NAME", help="What it belongs to, on record.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="To find it again; repeatable.")
+@click.option("--template", metavar="NAME[@VERSION]", help="Of `rag prompts list`.")
+@click.option(
+    "--idempotency-key",
+    metavar="KEY",
+    help="Asked again with the same KEY, the recorded answer is given.",
+)
 @click.option(
     "--extractive", is_flag=True, help="Answer with sentences of the documents; ask no model."
 )
@@ -43,6 +52,11 @@ def ask(
     session: str | None,
     user: str | None,
     parent: str | None,
+    application: str | None,
+    category: str | None,
+    tags: tuple[str, ...],
+    template: str | None,
+    idempotency_key: str | None,
     extractive: bool,
     strict: bool | None,
     stream: bool,
@@ -63,6 +77,8 @@ def ask(
         raise click.UsageError("give a QUESTION, or --questions with --answers")
     if (questions is None) != (answers is None):
         raise click.UsageError("--questions and --answers belong together")
+    if questions is not None and idempotency_key is not None:
+        raise click.UsageError("--idempotency-key stands for one QUESTION")
     about: Asking = {
         "session": session,
         "user": user,
@@ -70,6 +86,11 @@ def ask(
         "collection": collection,
         "extractive": extractive,
         "strict": strict,
+        "application": application,
+        "category": category,
+        "tags": tags,
+        "template": template,
+        "idempotency_key": idempotency_key,
     }
     with opened(home, database) as rag:
         if questions is not None and answers is not None:

@@ -58,6 +58,7 @@ _SHOWN = 20
     help="What to do with a text that has two labels, or is declared in two splits.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--register", metavar="NAME", help="Put it on record as a version of this data set.")
 @in_collection
 @as_json_option
 @at_home
@@ -72,6 +73,7 @@ def export(
     seed: int,
     on_conflict: "OnConflict",
     force: bool,
+    register: str | None,
     collection: str,
     as_json: bool,
     home: Path | None,
@@ -95,7 +97,14 @@ def export(
         on_conflict=on_conflict,
     )
     with opened(home, database) as rag:
-        report = rag.export(out, selection, collection=collection, origins=origin, overwrite=force)
+        report = rag.export(
+            out,
+            selection,
+            collection=collection,
+            origins=origin,
+            overwrite=force,
+            register=register,
+        )
     if as_json:
         print_json(report.as_json())
     else:

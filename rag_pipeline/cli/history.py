@@ -1,20 +1,24 @@
 """`rag history`"""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag_pipeline.cli.context import as_json_option, at_home, opened
-from rag_pipeline.cli.output import print_json
-from rag_pipeline.cli.place import place_in
+from rag_pipeline.cli.context import at_home, opened
+from rag_pipeline.cli.history_filters import matching, matching_options
+from rag_pipeline.cli.history_output import output_options, print_rows
+from rag_pipeline.cli.history_show import short, show_prompt
+from rag_pipeline.cli.output import say
 
 if TYPE_CHECKING:
-    from storage.records import AnswerState, PromptRecord
-
-_SHOWN_CHARACTERS = 70
-_UNFINISHED = "started, not completed: the program was stopped, or is still at work"
+    from rag_pipeline.cli.history_output import Form
+    from rag_pipeline.history.looking_up import FoundPrompt, Order
+    from rag_pipeline.history.matching import Matching
+    from storage.prompt_listing import ListedPrompt
+    from storage.records import PromptRecord
 
 
 @click.group()
@@ -23,108 +27,134 @@ def history() -> None:
 
 
 @history.command("list")
-@click.option("-n", "limit", type=int, default=20, show_default=True, help="How many, at most.")
-@click.option("--user", metavar="NAME", help="Only of this user.")
-@click.option("--session", metavar="NAME", help="Only of this conversation.")
-@click.option("--state", type=click.Choice(["grounded", "partial", "no_evidence"]))
-@as_json_option
+@click.option("-n", "limit", type=int, default=20, show_default=True, help="How many; 0: all.")
+@click.option("-q", "--query", "words", default="", help="Only with all these words.")
+@matching_options
+@click.option("--cursor", help="From where the page before ended.")
+@output_options
 @at_home
 def list_prompts(
     limit: int,
-    user: str | None,
-    session: str | None,
-    state: "AnswerState | None",
-    as_json: bool,
+    words: str,
+    cursor: str | None,
+    form: "Form | None",
+    fields: str | None,
     home: Path | None,
     database: str | None,
+    **filters: Any,
 ) -> None:
     """List exchanges, newest first.
+
+    All that is said must hold. In -q, "a phrase" is looked for as such, and begin* finds what
+    begins so.
 
     \b
     Example:
       rag history list -n 5 --state no_evidence
+      rag history list -q 'lighthouse' --since 2026-01-01 --slower-than 2
+      rag history list --where "score.helpful < 0.5 and cites = 'a.txt'" --csv
     """
+    wanted: Matching = {**matching(filters), "words": words}
     with opened(home, database) as rag:
-        prompts = rag.history.list(limit=limit, user=user, session=session, state=state)
-    if as_json:
-        from rag_pipeline.history.as_json import whole_prompt
+        if limit == 0:
+            if cursor is not None:
+                raise click.UsageError("-n 0 lists all; leave out --cursor")
+            _print(rag.history.all(**wanted), form, fields, wanted)
+            return
+        page = rag.history.page(limit=limit, cursor=cursor, **wanted)
+        _print(page.items, form, fields, wanted)
+    if page.next_cursor is not None:
+        say(f"there may be more: --cursor {page.next_cursor}")
 
-        print_json([whole_prompt(prompt) for prompt in prompts])
+
+def _print(
+    listed: "Iterable[ListedPrompt]",
+    form: "Form | None",
+    fields: str | None,
+    wanted: "Matching",
+) -> None:
+    if form is not None or fields is not None:
+        from rag_pipeline.history.as_json import whole_with_rating
+
+        print_rows((whole_with_rating(one) for one in listed), form or "csv", fields)
         return
-    if not prompts:
-        click.echo("nothing was asked yet")
-    for prompt in prompts:
-        when = prompt.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        outcome = prompt.state or prompt.status
-        question = _short(prompt.question)
-        click.echo(f"{prompt.prompt_id}  {when}  {outcome:<11}  {prompt.user}: {question}")
+    one = None
+    for one in listed:
+        click.echo(_line(one.prompt))
+    if one is None:
+        click.echo("nothing of that was asked" if any(wanted.values()) else "nothing was asked yet")
 
 
-@history.command("show")
-@click.argument("prompt_id")
-@as_json_option
+def _line(prompt: "PromptRecord") -> str:
+    when = prompt.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    outcome = prompt.state or prompt.status
+    question = short(prompt.question)
+    return f"{prompt.prompt_id}  {when}  {outcome:<11}  {prompt.user}: {question}"
+
+
+@history.command("search")
+@click.argument("words", nargs=-1, required=True)
+@click.option("-n", "limit", type=int, default=20, show_default=True, help="How many, at most.")
+@click.option(
+    "--order",
+    type=click.Choice(["rank", "newest"]),
+    default="rank",
+    show_default=True,
+    help="What fits best first, or the newest.",
+)
+@click.option("--meaning", is_flag=True, help="By what is meant, in whatever words.")
+@matching_options
+@output_options
 @at_home
-def show_prompt(prompt_id: str, as_json: bool, home: Path | None, database: str | None) -> None:
-    """Show one exchange with its evidence; a unique beginning of PROMPT_ID is enough.
+def search_prompts(
+    words: tuple[str, ...],
+    limit: int,
+    order: "Order",
+    meaning: bool,
+    form: "Form | None",
+    fields: str | None,
+    home: Path | None,
+    database: str | None,
+    **filters: Any,
+) -> None:
+    """Search questions and answers for all WORDS, "a phrase", or what begin* so.
+
+    Any text will do. With --meaning those questions are found that are nearest to it.
 
     \b
     Example:
-      rag history show 019a6c
+      rag history search lighthouse keeper
+      rag history search '"how high"' --order newest --user eve
+      rag history search --meaning "who looks after the lamp" -n 5
     """
+    wanted = matching(filters)
+    text = " ".join(words)
     with opened(home, database) as rag:
-        prompt = rag.history.show(prompt_id)
-    if as_json:
-        from rag_pipeline.history.as_json import whole_prompt
+        if meaning:
+            found = rag.history.near(text, limit=limit, **wanted)
+        else:
+            found = rag.history.search(text, limit=limit, order=order, **wanted)
+    if form is not None or fields is not None:
+        from rag_pipeline.history.as_json import found_part, whole_with_rating
 
-        print_json(whole_prompt(prompt))
-    else:
-        _print_prompt(prompt)
-
-
-def _print_prompt(prompt: "PromptRecord") -> None:
-    outcome = {"started": _UNFINISHED}.get(prompt.status, prompt.state or prompt.status)
-    click.echo(f"prompt      {prompt.prompt_id}")
-    click.echo(f"asked       {prompt.created_at.astimezone():%Y-%m-%d %H:%M:%S} by {prompt.user}")
-    click.echo(f"question    {prompt.question}")
-    if prompt.standalone is not None:
-        click.echo(f"searched    {prompt.standalone}")
-    click.echo(f"answer      {prompt.answer or '–'}")
-    click.echo(f"outcome     {outcome}{f' ({prompt.error})' if prompt.error else ''}")
-    click.echo(f"corpus      {prompt.collection}, generation {prompt.generation}")
-    click.echo(f"model       {prompt.model}, weights {prompt.weights_sha256[:12]}…")
-    for citation in prompt.citations:
-        place = place_in(
-            citation.source,
-            page=citation.page,
-            headings=citation.headings,
-            start=citation.start,
-            end=citation.end,
-        )
-        click.echo(f"cited       {place}")
-        click.echo(f"            “{_short(citation.quote)}”")
-    for shown in prompt.evidence:
-        mark = "cited" if shown.cited else ""
-        click.echo(
-            f"evidence    {shown.rank}. chunk {shown.chunk_id} of document {shown.document_id},"
-            f" score {shown.score:.3f} {mark}".rstrip()
-        )
-    _print_checks(prompt.checks or {})
+        rows = (whole_with_rating(one.listed) | found_part(one) for one in found)
+        print_rows(rows, form or "csv", fields)
+        return
+    if not found:
+        click.echo("nothing was found")
+    for one in found:
+        click.echo(_line(one.listed.prompt))
+        nearness = "" if one.score is None else f"{one.score:.2f}  "
+        click.echo(f"    {nearness}{_highlighted(one)}")
 
 
-def _print_checks(checks: Mapping[str, Any]) -> None:
-    """What spoke to a model in the passages, and what was taken out of the answer."""
-    for found in checks.get("suspicious", ()):
-        use = "used all the same" if found["admitted"] else "not used"
-        click.echo(
-            f"suspicious  chunk {found['chunk_id']}, characters {found['start']} to {found['end']}:"
-            f" {found['reason']}; {use}"
-        )
-    if checks.get("neutralised"):
-        click.echo(f"neutralised {checks['neutralised']} places of the passages")
-    for removed in checks.get("filtered", ()):
-        click.echo(f"filtered    {_short(removed)}")
+def _highlighted(found: "FoundPrompt") -> str:
+    """The part that fits; with its words in bold where that is shown."""
+    if not sys.stdout.isatty():
+        return found.snippet.text
+    return found.snippet.marked(
+        click.style("", bold=True, reset=False), click.style("", reset=True)
+    )
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
+history.add_command(show_prompt)

@@ -1,7 +1,7 @@
 """`rag history export`"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["openai", "sharegpt", "alpaca", "pairs", "dpo", "triples"]),
+    type=click.Choice(["openai", "sharegpt", "alpaca", "pairs", "dpo", "triples", "records"]),
     default="openai",
     show_default=True,
-    help="What trainers read: messages, preferences (dpo), or passages to tell apart (triples).",
+    help="What trainers read: messages, preferences (dpo), or passages to tell apart (triples);"
+    " records: all that is on record, for `rag history import`.",
 )
 @click.option(
     "--min-score", type=float, metavar="0…1", help="Only answers rated so or better; or corrected."
@@ -43,11 +44,12 @@ if TYPE_CHECKING:
 @click.option("--since", metavar="DATE", help="Only of this day or later.")
 @click.option("--until", metavar="DATE", help="Only of this day or earlier.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--register", metavar="NAME", help="Put it on record as a version of this data set.")
 @as_json_option
 @at_home
 def export(
     out: Path,
-    form: "TrainingFormat",
+    form: "TrainingFormat | Literal['records']",
     min_score: float | None,
     dedup: bool,
     split: str | None,
@@ -60,6 +62,7 @@ def export(
     since: str | None,
     until: str | None,
     force: bool,
+    register: str | None,
     as_json: bool,
     home: Path | None,
     database: str | None,
@@ -76,12 +79,36 @@ def export(
     from rag_pipeline.history.export import TrainingData
     from rag_pipeline.history.redaction import redact_patterns
 
+    redactor = redact_patterns if redact else None
+    if form == "records":
+        if min_score is not None or dedup or split is not None or register is not None:
+            raise click.UsageError(
+                "--min-score, --dedup, --split and --register are for training data, not for"
+                " records"
+            )
+        with opened(home, database) as rag:
+            records = rag.history.export_records(
+                out,
+                redactor=redactor,
+                overwrite=force,
+                user=user,
+                session=session,
+                state=state,
+                words=words,
+                since=since,
+                until=until,
+            )
+        if as_json:
+            print_json(records.as_json())
+        else:
+            click.echo(f"{records.exchanges} exchanges in {out}, sha256 {records.sha256}")
+        return
     data = TrainingData(
         form=form,
         min_score=min_score,
         dedup=dedup,
         plan=plan_given(split, seed=seed, option="--split"),
-        redactor=redact_patterns if redact else None,
+        redactor=redactor,
     )
     with opened(home, database) as rag:
         report = rag.history.export(
@@ -94,6 +121,7 @@ def export(
             since=since,
             until=until,
             overwrite=force,
+            register=register,
         )
     if as_json:
         print_json(report.as_json())

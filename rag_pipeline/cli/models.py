@@ -7,6 +7,7 @@ import click
 
 from rag_pipeline.cli.context import Given, as_json_option
 from rag_pipeline.cli.output import FAILED, print_json, say
+from rag_pipeline.cli.versions import COMMANDS
 
 if TYPE_CHECKING:
     from rag_pipeline.settings import Settings
@@ -18,7 +19,7 @@ _MEGABYTE = 1_000_000
 
 @click.group()
 def models() -> None:
-    """Manage the model weights on this machine; all homes share them."""
+    """Manage the model weights on this machine, which all homes share; and registered versions."""
 
 
 @models.command("list")
@@ -79,6 +80,10 @@ def verify_models(names: tuple[str, ...]) -> None:
         problems += found
     if problems:
         raise SystemExit(FAILED)
+
+
+for command in COMMANDS:
+    models.add_command(command)
 
 
 def _store() -> "WeightStore":

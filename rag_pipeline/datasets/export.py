@@ -70,6 +70,8 @@ class ExportReport:
     origins: frozenset[Origin]
     selection: Selection
     tally: Tally
+    members: tuple[Mapping[str, str], ...] | None = None
+    """Which text each row has, and where it was found; None where that was not asked for."""
 
     def as_json(self) -> Mapping[str, Any]:
         """In the form that `rag export --json` prints: all that a data card needs."""
@@ -111,7 +113,12 @@ class ExportReport:
 
 
 def export(
-    snapshot: Snapshot, path: Path, selection: Selection, *, overwrite: bool = False
+    snapshot: Snapshot,
+    path: Path,
+    selection: Selection,
+    *,
+    overwrite: bool = False,
+    with_members: bool = False,
 ) -> ExportReport:
     """Write what is selected of the collection to `path`, a .jsonl or .parquet file.
 
@@ -119,11 +126,13 @@ def export(
     was to fail, and where the file can't be written; then nothing is.
     """
     file_format = format_of(path)
+    members: list[Mapping[str, str]] = []
     with new_file(path, overwrite=overwrite) as file:
         survey = surveyed(snapshot, selection)
         _check(survey, snapshot, selection)
         write = writer_for(file_format, frozenset(survey.kinds))
-        write(file, _rows(snapshot, selection))
+        rows = _rows(snapshot, selection)
+        write(file, _noted(rows, members) if with_members else rows)
     return ExportReport(
         path=path,
         sha256=sha256_of(path),
@@ -133,6 +142,7 @@ def export(
         origins=snapshot.origins,
         selection=selection,
         tally=survey.tally,
+        members=tuple(members) if with_members else None,
     )
 
 
@@ -214,3 +224,11 @@ def _why_empty(survey: Survey, snapshot: Snapshot, selection: Selection) -> str:
 def _rows(snapshot: Snapshot, selection: Selection) -> Iterator[Row]:
     for document in snapshot.documents():
         yield from judged(document, selection).rows
+
+
+def _noted(rows: Iterator[Row], members: list[Mapping[str, str]]) -> Iterator[Row]:
+    for row in rows:
+        members.append(
+            {"source": row.source, "external_id": row.id, "content_sha256": row.content_sha256}
+        )
+        yield row

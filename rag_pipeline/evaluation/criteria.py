@@ -85,6 +85,10 @@ class Criterion:
                 return None
             then, value = against.figures(self.name)
             bound = then + self.number
+        return self.met_by(value, bound)
+
+    def met_by(self, value: float, bound: float) -> str | None:
+        """What is said where `value` is on the wrong side of `bound`; None where it is not."""
         if not _HOLDS[self.sign](value, bound):
             return None
         # With so many digits that the two differ where they do.

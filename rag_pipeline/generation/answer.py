@@ -7,8 +7,8 @@ an answer has its source, and without one it says so.
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rag_pipeline.generation.checking import (
     supported,
     uncited,
 )
+from rag_pipeline.generation.circumstances import Circumstances, chosen, fingerprint
 from rag_pipeline.generation.confidence import Judge, cosines_of, quoting
 from rag_pipeline.generation.conversation import (
     LAST_EXCHANGES,
@@ -27,29 +28,41 @@ from rag_pipeline.generation.conversation import (
     said,
     standalone,
 )
-from rag_pipeline.generation.drafting import Draft, Drafter, DraftStream, Prompted, prompted
+from rag_pipeline.generation.cost import Price, cost
+from rag_pipeline.generation.drafting import (
+    Draft,
+    Drafter,
+    DraftStream,
+    Extractive,
+    Prompted,
+    prompted,
+)
 from rag_pipeline.generation.entailment import EntailmentModel
 from rag_pipeline.generation.evidence import Embed
 from rag_pipeline.generation.extraction import Near, nearest
 from rag_pipeline.generation.guard import Admitted, admitted
 from rag_pipeline.generation.language_model import FinishReason, Sampling, Turn
 from rag_pipeline.generation.output_filter import Filtered, filtered, safe
-from rag_pipeline.generation.prompt import TEMPLATE_SHA256, Framing
+from rag_pipeline.generation.prompt import DEFAULT_TEMPLATE, Framing, Template
 from rag_pipeline.generation.settings import GenerationSettings
-from rag_pipeline.retrieval.query import MAX_QUERY_CHARACTERS
+from rag_pipeline.retrieval.query import MAX_QUERY_CHARACTERS, AsOf
 from rag_pipeline.retrieval.search import Retriever, SearchResult
 from storage.conversations import chain_to, latest_in_session
-from storage.history import History
+from storage.engine import Database
+from storage.names import check_name, check_text
 from storage.reading import CorpusReader
 from storage.records import (
     AnswerState,
     Citation,
     Evidence,
     Hit,
+    Message,
     Principal,
     PromptEnd,
     PromptId,
     PromptStart,
+    PromptStatus,
+    QuestionVector,
     Vectors,
 )
 
@@ -71,6 +84,18 @@ class Asked:
     """None: as the settings say."""
     strict: bool | None = None
     """Whether sentences without support are left out, or marked; None: as the settings say."""
+    as_of: AsOf | None = None
+    """A generation or a time, to answer from the documents as they were then."""
+    fence: str | None = None
+    """What the passages are fenced with, to ask again exactly what was asked; None: anew."""
+    follows: tuple[PromptId, ...] = ()
+    """The exchanges on record that `earlier` is of; empty: whoever asks tells it."""
+    application: str | None = None
+    """The program that asks, as it calls itself."""
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    """The same one from the same user is the same exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +125,31 @@ AnswerStream = Generator[str, None, Answer]
 """The draft, piece by piece as the model writes it; the return value is the checked answer."""
 
 
+class Recorder(Protocol):
+    """Where an exchange is put on record."""
+
+    @property
+    def database(self) -> Database:
+        """Where the exchanges before it are."""
+
+    def start(self, prompt: PromptStart, *, principal: Principal) -> PromptId:
+        """Before the model is called."""
+
+    def complete(self, prompt_id: PromptId, end: PromptEnd) -> None:
+        """When the answer is there."""
+
+    def fail(
+        self,
+        prompt_id: PromptId,
+        *,
+        error: str,
+        status: PromptStatus = "failed",
+        timings: Mapping[str, float] | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """When there is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answerer:
     """Answers questions from one collection."""
@@ -108,9 +158,12 @@ class Answerer:
     reader: CorpusReader
     embed: Embed
     drafter: Drafter
-    history: History
+    history: Recorder
     settings: GenerationSettings
     judge: Judge
+    template: Template = DEFAULT_TEMPLATE
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """By the names of models."""
     rewrite: Rewrite = standalone
     entailment: EntailmentModel | None = None
 
@@ -121,6 +174,7 @@ class Answerer:
         is put on record too. Raises `QueryError`, `ModelError`, and what storage raises.
         """
         watch = _Stopwatch()
+        _check_storable(asked)
         asked = self._in_conversation(asked)
         question = self._standalone(asked)
         result = self.retriever.search(
@@ -128,22 +182,27 @@ class Answerer:
             limit=self.settings.passages,
             principal=asked.principal,
             collapse=True,
+            as_of=asked.as_of,
         )
         embed = _remembering(self.embed)
-        allowed = admitted(question, result.hits, is_guarded=self.settings.guard)
+        allowed = admitted(question, result.hits, is_guarded=self.settings.guard, fence=asked.fence)
         near, chance = self._near(question, allowed.hits, embed)
         sampling = asked.sampling or self.settings.sampling
+        framing = Framing(
+            template=self.template,
+            instructions=asked.instructions,
+            fence=allowed.fence,
+            earlier=asked.earlier,
+        )
         prompt = prompted(
             self.drafter,
             question,
             near,
-            framing=Framing(
-                instructions=asked.instructions, fence=allowed.fence, earlier=asked.earlier
-            ),
+            framing=framing,
             max_new_tokens=sampling.max_new_tokens,
         )
         watch.lap("retrieve_s")
-        start = self._start(asked, question, result, prompt, sampling)
+        start = self._start(asked, question, result, prompt, sampling, framing)
         prompt_id = self.history.start(start, principal=asked.principal)
         try:
             draft = yield from self._shown(prompt.draft(sampling), near)
@@ -168,14 +227,27 @@ class Answerer:
                 finish_reason=_finish_reason(draft, shown.text),
                 unsupported=tuple(uncited(shown.text, shown.citations)),
             )
-            self.history.complete(prompt_id, _end(answer, allowed.checks(shown.removed)))
+            end = _end(
+                answer,
+                checks=allowed.checks(shown.removed),
+                seconds=watch.seconds,
+                cost=cost(answer.model, answer.usage, self.prices),
+            )
+            self.history.complete(prompt_id, end)
         except (GeneratorExit, KeyboardInterrupt):
-            self.history.fail(prompt_id, error="stopped by the reader", status="cancelled")
+            self._fail(prompt_id, watch, "stopped by the reader", "cancelled")
             raise
         except Exception as error:
-            self.history.fail(prompt_id, error=f"{type(error).__name__}: {error}")
+            self._fail(prompt_id, watch, f"{type(error).__name__}: {error}", "failed")
             raise
         return answer
+
+    def _fail(
+        self, prompt_id: PromptId, watch: "_Stopwatch", error: str, status: PromptStatus
+    ) -> None:
+        self.history.fail(
+            prompt_id, error=error, status=status, timings=watch.laps, seconds=watch.seconds
+        )
 
     def _in_conversation(self, asked: Asked) -> Asked:
         """`asked` with what was said before it, where it names an exchange or a session.
@@ -196,7 +268,10 @@ class Answerer:
         else:
             return asked
         last = before[-1].prompt_id if before else None
-        return replace(asked, parent_id=last, earlier=asked.earlier or said(before))
+        if asked.earlier:
+            return replace(asked, parent_id=last)
+        follows = tuple(record.prompt_id for record in before)
+        return replace(asked, parent_id=last, earlier=said(before), follows=follows)
 
     def _standalone(self, asked: Asked) -> str:
         """The question by itself; as it was asked where that is too long to be searched for."""
@@ -256,6 +331,7 @@ class Answerer:
         result: SearchResult,
         prompt: Prompted,
         sampling: Sampling,
+        framing: Framing,
     ) -> PromptStart:
         return PromptStart(
             question=asked.question,
@@ -267,10 +343,40 @@ class Answerer:
             generation=result.generation,
             model=prompt.drafter.name,
             weights_sha256=prompt.drafter.weights_sha256,
-            template_sha256=TEMPLATE_SHA256,
+            template_sha256=self.template.sha256,
+            template_id=self.template.template_id,
+            system=prompt.drafter.system(framing),
+            earlier=() if asked.follows else _messages(asked.earlier),
+            application=asked.application,
+            category=asked.category,
+            tags=asked.tags,
+            idempotency_key=asked.idempotency_key,
             rendered=prompt.rendered,
             sampling=sampling.as_json(),
             evidence=tuple(_evidence(hit) for hit in result.hits),
+            circumstances=self._circumstances(asked, framing.fence).as_json(),
+            question_vector=self._question_vector(result),
+        )
+
+    def _question_vector(self, result: SearchResult) -> QuestionVector | None:
+        """What the search found the passages by: nothing is embedded for it."""
+        space = self.retriever.collection.space
+        if space is None or result.vector is None:
+            return None
+        return QuestionVector(text=result.query, space=space, vector=result.vector)
+
+    def _circumstances(self, asked: Asked, fence: str) -> Circumstances:
+        retrieval, space = self.retriever.settings, self.retriever.collection.space
+        return Circumstances(
+            principal=asked.principal,
+            extractive=isinstance(self.drafter, Extractive),
+            strict=self.settings.strict if asked.strict is None else asked.strict,
+            instructions=asked.instructions,
+            fence=fence,
+            follows=asked.follows,
+            told=0 if asked.follows else len(asked.earlier),
+            settings=chosen(self.settings, retrieval),
+            settings_sha256=fingerprint(self.settings, retrieval, self.judge, space),
         )
 
 
@@ -284,7 +390,12 @@ class _Stopwatch:
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
-        self._since = time.perf_counter()
+        self._began = self._since = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since it was started."""
+        return round(time.perf_counter() - self._began, 4)
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
@@ -315,7 +426,21 @@ def _evidence(hit: Hit) -> Evidence:
     )
 
 
-def _end(answer: Answer, checks: Mapping[str, Any] | None) -> PromptEnd:
+def _check_storable(asked: Asked) -> None:
+    """Before any work. Raises `InvalidRecordError` for what could not be put on record."""
+    for text, what in ((asked.question, "the question"), (asked.instructions, "the instruction")):
+        check_text(text, what)
+    for name, what in ((asked.user, "a user"), (asked.session, "a session")):
+        check_name(name, what)
+
+
+def _messages(turns: Sequence[Turn]) -> tuple[Message, ...]:
+    return tuple(Message(turn.role, turn.text) for turn in turns)
+
+
+def _end(
+    answer: Answer, *, checks: Mapping[str, Any] | None, seconds: float, cost: float | None
+) -> PromptEnd:
     return PromptEnd(
         answer=answer.text,
         state=answer.state,
@@ -324,4 +449,8 @@ def _end(answer: Answer, checks: Mapping[str, Any] | None) -> PromptEnd:
         timings=answer.timings,
         confidence=answer.confidence,
         checks=checks,
+        seconds=seconds,
+        cost=cost,
+        finish_reason=answer.finish_reason,
+        note=answer.note,
     )

@@ -19,7 +19,8 @@ from rag_pipeline.generation.language_model import (
     LanguageModel,
     Sampling,
 )
-from rag_pipeline.generation.prompt import LEAD_IN, UNFRAMED, Framing, turns
+from rag_pipeline.generation.prompt import UNFRAMED, Framing, system_text, turns
+from storage.words import UNSTORABLE
 
 EXTRACTIVE = "extractive"
 _RULES_SHA256 = hashlib.sha256(b"extractive 1").hexdigest()
@@ -75,6 +76,9 @@ class Drafter(Protocol):
         """The exact prompt, which leaves room for so many tokens of an answer; empty if nothing is
         to be written."""
 
+    def system(self, framing: Framing) -> str:
+        """What holds for the whole conversation, as it is told; empty: nothing."""
+
     def draft(self, rendered: str, sampling: Sampling) -> DraftStream:
         """Write an answer to a prompt that is not empty."""
 
@@ -96,6 +100,10 @@ class Extractive:
     ) -> str:
         """Nothing is to be written."""
         return ""
+
+    def system(self, framing: Framing) -> str:
+        """What whoever asks said, though nobody heeds it."""
+        return framing.instructions
 
     def draft(self, rendered: str, sampling: Sampling) -> DraftStream:
         """Nothing."""
@@ -152,7 +160,7 @@ class Writing:
         ]
         for shown, framed in ever_shorter:
             asked = turns(question, in_reading_order(shown), framed)
-            rendered = self.model.render(asked, begun=LEAD_IN)
+            rendered = self.model.render(asked, begun=framing.template.lead_in)
             if (tokens := self.model.count_tokens(rendered)) <= room:
                 return rendered
         raise ContextLengthError(
@@ -160,6 +168,10 @@ class Writing:
             f" {room:,} of them before its answer; the question with one sentence has {tokens:,}:"
             " ask a shorter one, or choose a model that reads more."
         )
+
+    def system(self, framing: Framing) -> str:
+        """The template's, what is said of the answer's length, and what whoever asks adds."""
+        return system_text(replace(framing, instructions=self._instructions(framing)))
 
     def _instructions(self, framing: Framing) -> str:
         if self.answer_sentences == 1:
@@ -212,7 +224,8 @@ class Writing:
 
 def _tidied(draft: str, most: int) -> str:
     """The first sentences of what was written after the begun answer, with a capital letter."""
-    first = " ".join(draft[start:end] for start, end in sentences(draft)[:most])
+    text = UNSTORABLE.sub("", draft)
+    first = " ".join(text[start:end] for start, end in sentences(text)[:most])
     return first[:1].upper() + first[1:]
 
 

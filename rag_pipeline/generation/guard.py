@@ -78,8 +78,13 @@ class Admitted:
         }
 
 
-def admitted(question: str, hits: Sequence[Hit], *, is_guarded: bool) -> Admitted:
-    """What of `hits` may be evidence for `question`; without the guard all of it, as it is."""
+def admitted(
+    question: str, hits: Sequence[Hit], *, is_guarded: bool, fence: str | None = None
+) -> Admitted:
+    """What of `hits` may be evidence for `question`; without the guard all of it, as it is.
+
+    Without a `fence` one is drawn.
+    """
     if not is_guarded:
         return Admitted(hits=tuple(hits), is_guarded=False)
     parts: list[Hit] = []
@@ -92,7 +97,7 @@ def admitted(question: str, hits: Sequence[Hit], *, is_guarded: bool) -> Admitte
         findings += found
     return Admitted(
         hits=tuple(parts),
-        fence=new_fence(),
+        fence=fence or new_fence(),
         findings=tuple(findings),
         neutralised=sum(neutralised(part.chunk.text).places for part in parts),
     )

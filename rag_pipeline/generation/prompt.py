@@ -8,6 +8,7 @@ either, 39 of them word for word the same; between two lines it was 35, and 38 t
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,11 +26,31 @@ LEAD_IN = "According to the text,"
 
 TEMPLATE_SHA256 = hashlib.sha256("\n".join((SYSTEM, USER, FENCED, LEAD_IN)).encode()).hexdigest()
 
+_PLACE = re.compile(r"\{(text|question)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The words around the sentences and the question."""
+
+    system: str = SYSTEM
+    question: str = USER
+    """With {text} and {question} where those go; no other brace means anything."""
+    lead_in: str = LEAD_IN
+    """How the answer is begun for the model; empty: it begins by itself."""
+    sha256: str = TEMPLATE_SHA256
+    template_id: int | None = None
+    """The key of what the database keeps; None: this program came with it."""
+
+
+DEFAULT_TEMPLATE = Template()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
     """What stands in a prompt beside the question and the sentences."""
 
+    template: Template = DEFAULT_TEMPLATE
     instructions: str = ""
     """What else the model is told, by whoever asks, about how to answer."""
     fence: str = ""
@@ -48,8 +69,19 @@ def turns(question: str, shown: Sequence[Near], framing: Framing = UNFRAMED) -> 
     text = " ".join(" ".join(near.span.text.split()) for near in shown)
     if framing.fence:
         text = FENCED.format(fence=framing.fence, text=neutralised(text).text)
+    system = system_text(framing)
     return [
-        Turn("system", f"{SYSTEM} {framing.instructions}".strip()),
+        *([Turn("system", system)] if system else []),
         *framing.earlier,
-        Turn("user", USER.format(text=text, question=question.strip())),
+        Turn("user", _filled(framing.template.question, text=text, question=question.strip())),
     ]
+
+
+def system_text(framing: Framing = UNFRAMED) -> str:
+    """The system's turn."""
+    return f"{framing.template.system} {framing.instructions}".strip()
+
+
+def _filled(template: str, **values: str) -> str:
+    """Whatever braces the values hold stay as they are."""
+    return _PLACE.sub(lambda place: values[place[1]], template)

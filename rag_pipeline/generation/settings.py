@@ -36,6 +36,8 @@ class GenerationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    template: str = Field(default="default", min_length=1, max_length=220)
+    """The prompt template, NAME or NAME@VERSION, of `rag prompts list`."""
     guard: bool = True
     """Passages that speak to a model are no evidence, are fenced where a model is shown them, and
     links, images and HTML that are not cited are taken out of answers."""

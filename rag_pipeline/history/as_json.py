@@ -1,10 +1,14 @@
 """Recorded exchanges as JSON: what `rag history --json` prints and the service answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from storage.records import ChunkId, Evidence, PromptRecord, StoredChunk
+from storage.records import ChunkId, Evidence, Message, PromptRecord, StoredChunk
+
+if TYPE_CHECKING:
+    from rag_pipeline.history.looking_up import FoundPrompt
+    from storage.prompt_listing import ListedPrompt
 
 _LISTED = (
     "prompt_id",
@@ -39,10 +43,35 @@ def whole_prompt(prompt: PromptRecord) -> dict[str, Any]:
     return whole
 
 
+def shown_prompt(prompt: PromptRecord, messages: Sequence[Message]) -> dict[str, Any]:
+    """All that is on record, with all that was said up to there."""
+    said = [asdict(message) for message in messages]
+    return whole_prompt(prompt) | {"messages": said}
+
+
 def listed_prompt(prompt: PromptRecord) -> dict[str, Any]:
     """What a list shows of an exchange."""
     whole = whole_prompt(prompt)
     return {key: whole[key] for key in _LISTED}
+
+
+def whole_with_rating(listed: "ListedPrompt") -> dict[str, Any]:
+    """All that a list has of an exchange, and how people rate it."""
+    return whole_prompt(listed.prompt) | {"rating": listed.rating}
+
+
+def listed_with_rating(listed: "ListedPrompt") -> dict[str, Any]:
+    """What a list shows of an exchange, and how people rate it."""
+    return listed_prompt(listed.prompt) | {"rating": listed.rating}
+
+
+def found_part(found: "FoundPrompt") -> dict[str, Any]:
+    """Which part of an exchange fits what was searched for, and how well."""
+    return {
+        "snippet": found.snippet.text,
+        "matches": [list(span) for span in found.snippet.matches],
+        "score": found.score,
+    }
 
 
 def evidence_json(shown: Evidence, chunks: Mapping[ChunkId, StoredChunk]) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class TrainingReport:
     examples: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
     exchanges: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """How examples were chosen and divided, as a registered version keeps it."""
+    prompt_ids: list[str] = field(default_factory=list)
+    """The exchange of each example."""
 
     def as_json(self) -> Mapping[str, Any]:
         """In the form that `rag history export --json` prints."""
@@ -85,7 +89,7 @@ def export_training_data(
     if data.min_score is not None and not 0 <= data.min_score <= 1:
         raise DatasetError(f"a least score of {data.min_score} is out of range; use 0 to 1")
     file_format = format_of(path)
-    report = TrainingReport(form=data.form, files=_files(path, data.plan))
+    report = TrainingReport(form=data.form, files=_files(path, data.plan), settings=_settings(data))
     with ExitStack() as open_files:
         files = {
             split: open_files.enter_context(new_file(file, overwrite=overwrite))
@@ -105,6 +109,16 @@ def _files(path: Path, plan: SplitPlan | None) -> dict[str, Path]:
     if plan is None:
         return {"": path}
     return {split: path.with_suffix(f".{split}{path.suffix}") for split in plan.shares}
+
+
+def _settings(data: TrainingData) -> Mapping[str, Any]:
+    return {
+        "min_score": data.min_score,
+        "dedup": data.dedup,
+        "split_into": None if data.plan is None else dict(data.plan.shares),
+        "seed": None if data.plan is None else data.plan.seed,
+        "redacted": data.redactor is not None,
+    }
 
 
 def _counted(found: Iterable[Exchange], report: TrainingReport) -> Iterator[Exchange]:
@@ -137,6 +151,7 @@ def _rows(
         seen.add(digest)
         split = "" if data.plan is None else data.plan.split_of(group_of(example.question))
         report.examples[split] += 1
+        report.prompt_ids.append(example.prompt_id)
         yield split, row if data.redactor is None else _redacted(row, data.redactor)
 
 

@@ -38,6 +38,8 @@ class SearchResult:
     """Of each hit, by its chunk; empty unless asked for."""
     query: str = ""
     """What was looked for: the question without operators, or as it was rewritten."""
+    vector: Vectors | None = field(default=None, compare=False, repr=False)
+    """Of the same, (dimension,); None where the vector side was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,7 @@ class Retriever:
             hits=tuple(found),
             explanations=reasons,
             query=query.text,
+            vector=query.vector if query.vector.size else None,
         )
 
     def _documents(self, view: View, query: Query, request: Request) -> SearchResult:

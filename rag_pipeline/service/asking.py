@@ -16,10 +16,18 @@ from rag_pipeline.service.dependencies import Rag
 from rag_pipeline.service.desk import AnswerUnderWay, AtDesk
 from rag_pipeline.service.models import Choice
 from rag_pipeline.service.problems import problem_of
-from rag_pipeline.service.questions import Question, checked_length, sampling_of, session_of
+from rag_pipeline.service.questions import (
+    Belonging,
+    Question,
+    checked_length,
+    idempotency_key_of,
+    sampling_of,
+    session_of,
+)
 from rag_pipeline.service.shapes import Given, SamplingGiven, Shape, Text, Tokens
 from rag_pipeline.service.streaming import KEEP_ALIVE, EventStream, event
 from rag_pipeline.service.telling import Told, telling
+from storage.prompt_tags import MAX_TAGS
 
 router = APIRouter(prefix="/api/ask", tags=["ask"])
 
@@ -46,6 +54,13 @@ class AskRequest(SamplingGiven):
     instructions: Text = ""
     strict: bool | None = None
     """Leave out sentences that nothing bears out; null: as the settings say."""
+    template: Text | None = None
+    """NAME or NAME@VERSION of a prompt template; null: as the settings say."""
+    application: Text | None = None
+    """The program that asks."""
+    category: Text | None = None
+    tags: Annotated[list[Text], Field(max_length=MAX_TAGS, default_factory=list)]
+    """To find it again."""
     max_tokens: Tokens | None = None
     stream: bool = False
 
@@ -96,6 +111,13 @@ def _question(rag: RagPipeline, given: AskRequest, request: Request) -> Question
         session=given.session or session_of(request, None),
         parent_id=given.parent_id,
         strict=given.strict,
+        template=given.template,
+        belongs=Belonging(
+            application=given.application,
+            category=given.category,
+            tags=tuple(given.tags),
+            idempotency_key=idempotency_key_of(request),
+        ),
         base_url=str(request.base_url),
     )
 

@@ -14,6 +14,7 @@ from rag_pipeline.service.models import choice_of
 from rag_pipeline.service.questions import (
     Message,
     Question,
+    belonging_of,
     conversation_of,
     sampling_of,
     session_of,
@@ -186,6 +187,7 @@ def _question(rag: RagPipeline, given: ChatRequest, request: Request) -> Questio
         ),
         user=given.user,
         session=session_of(request, given.metadata),
+        belongs=belonging_of(request, given.metadata),
         base_url=str(request.base_url),
     )
 

@@ -12,7 +12,13 @@ from rag_pipeline.service.dependencies import Rag
 from rag_pipeline.service.desk import AtDesk
 from rag_pipeline.service.errors import UnsupportedError
 from rag_pipeline.service.models import choice_of
-from rag_pipeline.service.questions import Question, checked_length, sampling_of, session_of
+from rag_pipeline.service.questions import (
+    Question,
+    belonging_of,
+    checked_length,
+    sampling_of,
+    session_of,
+)
 from rag_pipeline.service.shapes import (
     FinishReason,
     Grounds,
@@ -116,6 +122,7 @@ def _question(rag: RagPipeline, given: CompletionRequest, request: Request) -> Q
         sampling=sampling_of(rag, given, max_new_tokens=given.max_tokens),
         user=given.user,
         session=session_of(request, None),
+        belongs=belonging_of(request),
         base_url=str(request.base_url),
     )
 

@@ -9,7 +9,16 @@ from rag_pipeline.service import (
     vector_store_search,
     vector_stores,
 )
-from rag_pipeline.service.api import collections, documents, feedback, prompts, runs, search
+from rag_pipeline.service.api import (
+    collections,
+    documents,
+    feedback,
+    prompts,
+    runs,
+    search,
+    statistics,
+    versions,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     search.router,
@@ -18,6 +27,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
     prompts.router,
     feedback.router,
+    statistics.router,
+    versions.router,
     files.router,
     vector_stores.router,
     vector_store_files.router,

@@ -22,6 +22,7 @@ from rag_pipeline.generation.drafting import EXTRACTIVE
 from rag_pipeline.service.dependencies import CurrentPrincipal
 from rag_pipeline.service.figures import Figures
 from rag_pipeline.service.metrics import encoded
+from rag_pipeline.versions.resolve import is_reference
 from rag_pipeline.weights.errors import WeightsDamagedError, WeightsMissingError
 from storage import schema
 from storage.collection import check_space
@@ -140,7 +141,7 @@ def _generator(parts: Composition) -> Check:
     except (WeightsDamagedError, GeneratorUnavailableError, httpx.HTTPError) as error:
         return _replaced(error)
     except WeightsMissingError as error:
-        if named not in parts.weights.catalogue:
+        if named not in parts.weights.catalogue and not is_reference(named):
             raise
         return _replaced(error)
     return _FINE

@@ -20,6 +20,7 @@ from rag_pipeline.errors import (
     QueryError,
     RagError,
     SettingsError,
+    TemplateError,
 )
 from rag_pipeline.service.errors import (
     AnswerTimeoutError,
@@ -34,9 +35,12 @@ from rag_pipeline.service.errors import (
     UnknownResponseError,
 )
 from storage.errors import (
+    AlreadyAskedError,
     AsOfError,
     DatabaseUnreachableError,
+    ErasureError,
     FilterError,
+    IdempotencyKeyError,
     InvalidRecordError,
     LeaseBusyError,
     NotFoundError,
@@ -48,6 +52,8 @@ _LOG = logging.getLogger(__name__)
 _CLIENT_GONE = 499
 """Nobody hears it; it stands in the log, under the number that others use for it."""
 
+_ANSWER_WAIT_S = 1
+"""After which to ask again for an answer that is under way."""
 _LEASE_WAIT_S = 5
 """After which to try again to write what another writer stands in the way of."""
 
@@ -69,12 +75,16 @@ STATUS_OF: Mapping[type[Exception], int] = {
     GeneratorUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     GenerationError: HTTPStatus.BAD_REQUEST,
     ModelError: HTTPStatus.SERVICE_UNAVAILABLE,
+    IdempotencyKeyError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AlreadyAskedError: HTTPStatus.CONFLICT,
     LeaseBusyError: HTTPStatus.CONFLICT,
+    ErasureError: HTTPStatus.CONFLICT,
     SpaceMismatchError: HTTPStatus.CONFLICT,
     DatabaseUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     EmbeddingError: HTTPStatus.SERVICE_UNAVAILABLE,
     IngestError: HTTPStatus.BAD_REQUEST,
     SettingsError: HTTPStatus.BAD_REQUEST,
+    TemplateError: HTTPStatus.BAD_REQUEST,
     RagError: HTTPStatus.INTERNAL_SERVER_ERROR,
     StorageError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -182,6 +192,8 @@ def response_to(error: Exception) -> JSONResponse:
     headers = {}
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, AlreadyAskedError):
+        headers["Retry-After"] = str(_ANSWER_WAIT_S)
     if isinstance(error, LeaseBusyError):
         headers["Retry-After"] = str(_LEASE_WAIT_S)
     if isinstance(error, UnauthorisedError):

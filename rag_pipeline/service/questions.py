@@ -1,6 +1,6 @@
 """What a request asks: the question, what was said before, and how it is to be answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,6 +18,20 @@ _LEAST_TOP_P = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Belonging:
+    """Where an exchange belongs, on record."""
+
+    application: str | None = None
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    """The same one from the same user is the same exchange."""
+
+
+NOWHERE = Belonging()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question to one collection."""
 
@@ -31,6 +45,9 @@ class Question:
     parent_id: str | None = None
     strict: bool | None = None
     """Whether sentences without support are left out; None: as the settings say."""
+    template: str | None = None
+    """A prompt template; None: as the settings say."""
+    belongs: Belonging = NOWHERE
     base_url: str
     """Of this service, as the client knows it; ends with a slash."""
 
@@ -119,6 +136,24 @@ def sampling_of(rag: RagPipeline, given: SamplingGiven, *, max_new_tokens: int |
         seed=usual.seed if given.seed is None else given.seed,
         stop=given.stop_strings,
     )
+
+
+def belonging_of(request: Request, metadata: Mapping[str, str] | None = None) -> Belonging:
+    """Where a request says that it belongs, in its metadata (tags between commas), and the key of
+    its `Idempotency-Key` header."""
+    said = metadata or {}
+    tags = (tag.strip() for tag in said.get("tags", "").split(","))
+    return Belonging(
+        application=said.get("application"),
+        category=said.get("category"),
+        tags=tuple(tag for tag in tags if tag),
+        idempotency_key=idempotency_key_of(request),
+    )
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    """What a client calls this request, however often it sends it."""
+    return request.headers.get("idempotency-key")
 
 
 def session_of(request: Request, metadata: dict[str, str] | None) -> str | None:

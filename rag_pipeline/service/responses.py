@@ -17,6 +17,7 @@ from rag_pipeline.service.questions import (
     Conversation,
     Message,
     Question,
+    belonging_of,
     checked_length,
     conversation_of,
     sampling_of,
@@ -131,6 +132,7 @@ def _question(rag: RagPipeline, given: ResponseRequest, request: Request) -> Que
         user=given.user,
         session=_conversation_id(given) or session_of(request, given.metadata),
         parent_id=_parent_id(rag, given.previous_response_id),
+        belongs=belonging_of(request, given.metadata),
         base_url=str(request.base_url),
     )
 

@@ -89,6 +89,11 @@ def telling(rag: RagPipeline, question: Question) -> Writing[Told]:
         session=question.session,
         parent_id=question.parent_id,
         strict=question.strict,
+        template=question.template,
+        application=question.belongs.application,
+        category=question.belongs.category,
+        tags=question.belongs.tags,
+        idempotency_key=question.belongs.idempotency_key,
     )
     stop = question.sampling.stop if question.sampling else ()
     text, _ = before_stop(answer.text, stop)

@@ -8,9 +8,9 @@ null, so that a negation is the exact opposite.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, false, not_, or_
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, false, not_, or_, true
 
 from storage.errors import FilterError
 from storage.filters.expression import (
@@ -22,9 +22,11 @@ from storage.filters.expression import (
     Match,
     Membership,
     Negation,
+    Number,
     Operator,
     Range,
     Text,
+    Truth,
     Value,
     check_size,
     quoted,
@@ -172,6 +174,73 @@ class TimeField:
         # A fraction of a second lasts no microsecond; the last of the calendar has none after it.
         is_over = end > start or start == LAST_INSTANT
         return start, end if is_over else start + datetime.resolution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberField:
+    """A column of numbers, of the filtered table or of one that `within` leads to."""
+
+    name: str
+    column: SQLColumnExpression[Any]
+    within: Callable[[ColumnElement[bool]], ColumnElement[bool]]
+
+    def one_of(self, values: Sequence[Value]) -> ColumnElement[bool]:
+        return self._where(self.column.in_([self.number(value) for value in values]))
+
+    def ordered(self, operator: Order, value: Value) -> ColumnElement[bool]:
+        return self._where(compared(self.column, operator, self.number(value)))
+
+    def between(self, low: Value, high: Value) -> ColumnElement[bool]:
+        return self._where(self.column.between(self.number(low), self.number(high)))
+
+    def like(self, pattern: str) -> ColumnElement[bool]:
+        raise wrong_type(self.name, "numbers", f"write {quoted(self.name)} >= 1")
+
+    def present(self) -> ColumnElement[bool]:
+        return self.within(self.column.is_not(None))
+
+    def number(self, value: Value) -> float:
+        """What `value` is compared as."""
+        if isinstance(value, Number):
+            return float(value.value)
+        raise wrong_type(self.name, "numbers", "write one without quotes, such as 0.5")
+
+    def _where(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        return self.within(and_(self.column.is_not(None), condition))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthField:
+    """Something that is true or false of everything."""
+
+    name: str
+    condition: ColumnElement[bool]
+
+    def one_of(self, values: Sequence[Value]) -> ColumnElement[bool]:
+        wanted = {self._truth(value) for value in values}
+        return or_(
+            *(self.condition if is_true else not_(self.condition) for is_true in sorted(wanted))
+        )
+
+    def ordered(self, operator: Order, value: Value) -> ColumnElement[bool]:
+        raise self._wrong_type()
+
+    def between(self, low: Value, high: Value) -> ColumnElement[bool]:
+        raise self._wrong_type()
+
+    def like(self, pattern: str) -> ColumnElement[bool]:
+        raise self._wrong_type()
+
+    def present(self) -> ColumnElement[bool]:
+        return true()
+
+    def _truth(self, value: Value) -> bool:
+        if isinstance(value, Truth):
+            return value.value
+        raise self._wrong_type()
+
+    def _wrong_type(self) -> FilterError:
+        return wrong_type(self.name, "true or false", f"write {quoted(self.name)} = true")
 
 
 def compared(

@@ -65,6 +65,10 @@ class Bm25Index:
         """Hold nothing and stand at `BEGINNING`."""
         self._store.reset()
 
+    def purge(self) -> None:
+        """Keep nothing of what was dropped; the next `publish` writes in any case."""
+        self._store.purge()
+
     def publish(self) -> None:
         """Seal the present state, if that is worth its cost now."""
         self._store.publish()

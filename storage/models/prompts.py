@@ -18,6 +18,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from storage.models.base import BigKey, JsonValue, Table
 
 _HAS_KEY = text("idempotency_key IS NOT NULL")
+IS_OPEN = text("status = 'started'")
+"""As text: SQLite looks into an index of a part only where a statement names that very part."""
 
 
 class PromptRow(Table):
@@ -46,6 +48,12 @@ class PromptRow(Table):
             unique=True,
             sqlite_where=_HAS_KEY,
             postgresql_where=_HAS_KEY,
+        ),
+        Index(
+            "ix_prompts_open",
+            "created_at",
+            sqlite_where=IS_OPEN,
+            postgresql_where=IS_OPEN,
         ),
         Index("ix_prompts_request", "request_sha256"),
         Index("ix_prompts_response", "response_sha256"),
@@ -93,6 +101,14 @@ class PromptRow(Table):
     """From the question to the end."""
     cost: Mapped[float | None] = mapped_column(Double)
     """By the table of prices that held then; None where the model has no price."""
+    finish_reason: Mapped[str | None] = mapped_column(String(6))
+    """"length": the model was cut by a limit on tokens; else "stop"."""
+    note: Mapped[str | None] = mapped_column(Text)
+    """What its reader was told of how the answer was made."""
+    circumstances: Mapped[dict[str, Any] | None]
+    """For whom, by which settings, behind which fence: what it takes to ask it again."""
+    redacted_at: Mapped[datetime | None]
+    """When something of it was taken out for good; None: it is as it was recorded."""
 
 
 class MessageRow(Table):
@@ -198,16 +214,38 @@ class CitationRow(Table):
 
 
 class ScoreRow(Table):
-    """What somebody says of an answer. Rows are only added: the newest of a user counts."""
+    """What somebody, or a rule, says of an answer. Rows are only added: of each judge, what was
+    said last of a metric counts."""
 
     __tablename__ = "prompt_scores"
-    __table_args__ = (CheckConstraint("value >= 0 AND value <= 1", name="value"),)
+    __table_args__ = (
+        CheckConstraint("value >= 0 AND value <= 1", name="value"),
+        CheckConstraint("judge IN ('human', 'automatic')", name="judge"),
+        CheckConstraint(
+            "(judge = 'human') = (user_id IS NOT NULL)"
+            " AND (judge = 'automatic') = (judge_name IS NOT NULL)"
+            " AND (judge_name IS NULL) = (judge_version IS NULL)",
+            name="judged_by",
+        ),
+        CheckConstraint(
+            "value IS NOT NULL OR label IS NOT NULL"
+            " OR comment IS NOT NULL OR correction IS NOT NULL",
+            name="says_something",
+        ),
+    )
 
     score_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), index=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.user_id"))
+    judge: Mapped[str] = mapped_column(String(9), server_default="human")
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.user_id"))
+    """Of a human judge."""
+    judge_name: Mapped[str | None] = mapped_column(String(200))
+    """Of an automatic judge."""
+    judge_version: Mapped[str | None] = mapped_column(String(200))
     metric: Mapped[str] = mapped_column(String(200))
-    value: Mapped[float] = mapped_column(Double)
+    value: Mapped[float | None] = mapped_column(Double)
+    label: Mapped[str | None] = mapped_column(String(200))
+    """A word for what is right or wrong with it."""
     comment: Mapped[str | None] = mapped_column(Text)
     correction: Mapped[str | None] = mapped_column(Text)
     """What the answer should have been."""

@@ -46,6 +46,9 @@ class ExactVectorIndex:
         """Hold nothing and stand at `BEGINNING`."""
         self._state = self._empty()
 
+    def purge(self) -> None:
+        """Nothing: what is dropped is not kept."""
+
     def publish(self) -> None:
         """Nothing survives a restart: the follower fills the index again."""
 

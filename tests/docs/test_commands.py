@@ -27,6 +27,8 @@ PROGRAMS = [
     ROOT / "docs/howto/langchain.md",
     ROOT / "docs/howto/training-data.md",
     ROOT / "docs/howto/generators.md",
+    ROOT / "docs/howto/versions.md",
+    ROOT / "docs/howto/replay.md",
 ]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 

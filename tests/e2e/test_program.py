@@ -338,6 +338,8 @@ finally:
         (("--help",), {"torch", "transformers", "faiss", "numpy", "sqlalchemy", "pydantic"}),
         (("ask", "--help"), {"torch", "transformers", "faiss", "numpy", "sqlalchemy"}),
         (("history", "list"), {"torch", "transformers", "faiss", "sentence_transformers"}),
+        (("history", "list", "--csv", "-q", "tin", "--where", "cost > 0"), {"torch", "faiss"}),
+        (("history", "search", "tin"), {"torch", "transformers", "faiss", "fastapi"}),
     ],
 )
 def test_what_answers_at_once_loads_nothing_heavy(

@@ -422,3 +422,27 @@ def test_what_can_not_wait_is_turned_away_at_the_door_and_health_is_still_told(
             searching.join()
             assert answers[-1].status_code == 200
             assert client.get("/api/collections").status_code == 200
+
+
+def test_statistics_trends_and_sessions_tell_of_ones_own_exchanges_alone(callers: Callers) -> None:
+    for who, session in ((GUEST, "mine"), (LOCAL_OWNER, "theirs")):
+        client = callers.by(who)
+        said = {"question": "What is tea?", "session": session, "extractive": True}
+        prompt_id = client.post("/api/ask", json=said).json()["prompt_id"]
+        label = {"prompt_id": prompt_id, "label": "short", "score": 1}
+        assert client.post("/api/feedback", json=label).json()["label"] == "short"
+    guest = callers.by(GUEST)
+    assert [one["session"] for one in got(guest, "/api/sessions")["items"]] == ["mine"]
+    told = got(guest, "/api/stats", by="user")
+    assert [(one["key"], one["prompts"]) for one in told["groups"]] == [("guest", 1)]
+    assert told["groups"][0]["scores"][0]["ups"] == 1
+    assert got(guest, "/api/trends", days=7)["now"]["prompts"] == 1
+    assert got(guest, "/api/stats", where="user != 'guest'")["groups"] == []
+    owner = callers.by(LOCAL_OWNER)
+    assert len(got(owner, "/api/sessions", limit=1)["items"]) == 1
+    assert got(owner, "/api/trends", days=7)["now"]["prompts"] == 2
+    refused(owner.get("/api/stats", params={"by": "colour"}), 400)
+    refused(owner.get("/api/trends", params={"days": 0}), 400)
+    refused(owner.get("/api/sessions", params={"cursor": "garbled"}), 400)
+    nothing = {"prompt_id": prompt_id, "metric": "clarity"}
+    assert "says nothing" in refused(owner.post("/api/feedback", json=nothing), 400)

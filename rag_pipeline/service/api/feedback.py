@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from rag_pipeline.history.statistics import group_json
 from rag_pipeline.service.api.asking import Body, Name, NameQuery, Text, TextQuery, Turn
 from rag_pipeline.service.dependencies import Rag
 from rag_pipeline.service.errors import ForbiddenError
-from storage.feedback import Bucket, Counted, Period
-from storage.prompt_listing import period
+from storage.counting import Opinions
+from storage.prompt_statistics import Group, Period
 from storage.records import AnswerState, PromptStatus
 
 MAX_COMMENT = 20_000
@@ -23,8 +24,10 @@ class Feedback(Body):
     """What somebody says of an answer."""
 
     prompt_id: Annotated[Text, Field(min_length=1, max_length=32)]
-    score: Annotated[float, Field(ge=0, le=1)]
-    """From 0 (wrong) to 1 (right)."""
+    score: Annotated[float, Field(ge=0, le=1)] | None = None
+    """From 0 (wrong) to 1 (right); without one, a label, a comment or a correction."""
+    label: Name | None = None
+    """A word for what is right or wrong with it."""
     comment: Annotated[Text, Field(max_length=MAX_COMMENT)] | None = None
     correction: Annotated[Text, Field(max_length=MAX_COMMENT)] | None = None
     """What the answer should have been."""
@@ -38,7 +41,8 @@ class FeedbackKept(BaseModel):
 
     prompt_id: str
     metric: str
-    score: float
+    score: float | None
+    label: str | None
 
 
 class FeedbackBucket(BaseModel):
@@ -66,15 +70,16 @@ def give_feedback(said: Feedback, rag: Rag) -> FeedbackKept:
     """Put on record what somebody says of an answer."""
     if said.user is not None and not rag.principal.is_owner and said.user != rag.principal.name:
         raise ForbiddenError("only the owner passes on what others say", param="user")
-    rag.history.rate(
+    key = rag.history.rate(
         said.prompt_id,
         said.score,
         metric=said.metric,
         user=said.user,
+        label=said.label,
         comment=said.comment,
         correction=said.correction,
     )
-    return FeedbackKept(prompt_id=said.prompt_id, metric=said.metric, score=said.score)
+    return FeedbackKept(prompt_id=key, metric=said.metric, score=said.score, label=said.label)
 
 
 @router.get("/feedback/summary", dependencies=[Turn])
@@ -87,27 +92,21 @@ def summarise_feedback(
     until: TextQuery = None,
 ) -> FeedbackSummary:
     """Count answers by their states, and what people said of them."""
-    begins, ends = period(since, until)
-    counted = Counted(
-        principal=rag.principal,
-        by=by,
-        metric=metric,
-        collection=collection,
-        since=begins,
-        before=ends,
-    )
-    buckets = [_bucket(bucket) for bucket in rag.browse.feedback(counted)]
+    found = rag.history.stats(by=by, collection=collection, since=since, until=until)
+    buckets = [_bucket(group, metric) for group in found.groups]
     return FeedbackSummary(by=by, metric=metric, buckets=buckets)
 
 
-def _bucket(bucket: Bucket) -> FeedbackBucket:
+def _bucket(group: Group, metric: str) -> FeedbackBucket:
+    told = group_json(group)
+    said = group.totals.opinions.get(("human", metric), Opinions())
     return FeedbackBucket.model_validate(
         {
-            "from": bucket.first_day,
-            "prompts": bucket.prompts,
-            "states": bucket.states,
-            "statuses": bucket.statuses,
-            "scores": bucket.scores,
-            "mean_score": bucket.mean_score,
+            "from": group.key,
+            "prompts": told["prompts"],
+            "states": told["states"],
+            "statuses": told["statuses"],
+            "scores": said.scores,
+            "mean_score": said.mean,
         }
     )

@@ -1,19 +1,34 @@
 """`/api/prompts`: what was asked and answered, from which evidence, and what followed."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from rag_pipeline.history.as_json import evidence_json, listed_prompt, whole_prompt
-from rag_pipeline.service.api.asking import NameQuery, Text, TextQuery, Turn
-from rag_pipeline.service.api.paging import CursorText, cursor_at, time_place
+from rag_pipeline.history.as_json import evidence_json, found_part, listed_with_rating, whole_prompt
+from rag_pipeline.history.looking_up import FoundPrompt as Found
+from rag_pipeline.history.matching import Filters
+from rag_pipeline.service.api.asking import (
+    MAX_TEXT,
+    NameQuery,
+    Text,
+    TextQuery,
+    Turn,
+    filter_of,
+)
+from rag_pipeline.service.api.paging import CursorText
 from rag_pipeline.service.dependencies import Rag
-from storage.prompt_listing import Chain, ListedPrompt, Place, PromptsWanted, period, rating_of
-from storage.records import AnswerState, PromptStatus
+from storage.errors import FilterError
+from storage.filters import Filter
+from storage.prompt_listing import Chain, ListedPrompt, rating_of
+from storage.records import AnswerState, Judge, PromptStatus
+
+MAX_LISTED = 200
+ScoreQuery = Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)]
 
 router = APIRouter(prefix="/api", tags=["history"])
 
@@ -48,6 +63,23 @@ class PromptPage(BaseModel):
 
     items: list[PromptSummary]
     next_cursor: str | None
+
+
+class FoundPrompt(PromptSummary):
+    """An exchange that was searched for."""
+
+    snippet: str
+    """Of the question or the answer, on one line."""
+    matches: list[tuple[int, int]]
+    """Where in the snippet the words stand, as starts and ends."""
+    score: float | None
+    """The cosine to what was meant, where it was searched for by meaning."""
+
+
+class FoundPrompts(BaseModel):
+    """Exchanges, those that fit best first."""
+
+    items: list[FoundPrompt]
 
 
 class ShownEvidence(BaseModel):
@@ -88,9 +120,15 @@ class ShownCitation(BaseModel):
 
 
 class GivenScore(BaseModel):
-    value: float
+    """What a person or a rule said of the answer."""
+
+    value: float | None
     metric: str
-    user: str
+    judge: Judge
+    user: str | None
+    judge_name: str | None
+    judge_version: str | None
+    label: str | None
     comment: str | None
     correction: str | None
     created_at: datetime | None
@@ -123,39 +161,93 @@ class PromptChain(BaseModel):
     prompts: list[LinkedPrompt]
 
 
+def _matching(
+    user: NameQuery = None,
+    session: NameQuery = None,
+    application: NameQuery = None,
+    model: TextQuery = None,
+    collection: NameQuery = None,
+    category: NameQuery = None,
+    tag: NameQuery = None,
+    state: AnswerState | None = None,
+    status: PromptStatus | None = None,
+    min_score: ScoreQuery = None,
+    max_score: ScoreQuery = None,
+    metric: NameQuery = None,
+    since: TextQuery = None,
+    until: TextQuery = None,
+    cites: TextQuery = None,
+    ungrounded: bool = False,
+    slower_than: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
+    where: Annotated[TextQuery, Query(description="A filter, as text or as a JSON object.")] = None,
+) -> Filters:
+    return Filters(
+        user=user,
+        session=session,
+        application=application,
+        model=model,
+        collection=collection,
+        category=category,
+        tag=tag,
+        state=state,
+        status=status,
+        min_score=min_score,
+        max_score=max_score,
+        metric=metric,
+        since=since,
+        until=until,
+        cites=cites,
+        ungrounded=ungrounded,
+        slower_than=slower_than,
+        where=_where(where),
+    )
+
+
+MatchingQuery = Annotated[Filters, Depends(_matching)]
+
+
+def _where(text: str | None) -> Filter | None:
+    if text is None or not text.lstrip().startswith("{"):
+        return filter_of(text)
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FilterError(f"the filter is no JSON: {error}; mend it, or write it as text") from None
+    return filter_of(told)
+
+
 @router.get("/prompts", response_model=PromptPage, dependencies=[Turn])
 def list_prompts(
     rag: Rag,
-    user: NameQuery = None,
-    session: NameQuery = None,
-    state: AnswerState | None = None,
-    status: PromptStatus | None = None,
-    q: Annotated[Text, Query(max_length=1_000)] = "",
-    since: TextQuery = None,
-    until: TextQuery = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    matching: MatchingQuery,
+    q: Annotated[Text, Query(max_length=MAX_TEXT)] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20,
     cursor: CursorText = None,
 ) -> JSONResponse:
     """List what was asked, newest first; the words of `q` stand in the question or the answer."""
-    asked = {"list": "prompts", "of": [user, session, state, status, q, since, until]}
-    begins, ends = period(since, until)
-    wanted = PromptsWanted(
-        principal=rag.principal,
-        user=user,
-        session=session,
-        state=state,
-        status=status,
-        words=q,
-        since=begins,
-        before=ends,
-    )
-    after = None if cursor is None else Place(*time_place(cursor, asked))
-    found = rag.browse.prompts(wanted, limit=limit, after=after)
-    place = None
-    if len(found) == limit:
-        last = found[-1].prompt
-        place = cursor_at(asked, [last.created_at.isoformat(), last.prompt_id])
-    return JSONResponse({"items": [_summary(one) for one in found], "next_cursor": place})
+    page = rag.history.page(limit=limit, cursor=cursor, words=q, **matching)
+    items = [_summary(one) for one in page.items]
+    return JSONResponse({"items": items, "next_cursor": page.next_cursor})
+
+
+@router.get("/prompts/search", response_model=FoundPrompts, dependencies=[Turn])
+def search_prompts(
+    rag: Rag,
+    matching: MatchingQuery,
+    q: Annotated[Text, Query(min_length=1, max_length=MAX_TEXT)],
+    order: Literal["rank", "newest", "meaning"] = "rank",
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20,
+) -> JSONResponse:
+    """Search past exchanges by the words of `q`, or by what it means.
+
+    Those that fit best come first, or the newest. With the order `meaning` they are those whose
+    questions are nearest to `q`.
+    """
+    if order == "meaning":
+        found = rag.history.near(q, limit=limit, **matching)
+    else:
+        found = rag.history.search(q, limit=limit, order=order, **matching)
+    return JSONResponse({"items": [_found(one) for one in found]})
 
 
 @router.get("/prompts/{prompt_id}", response_model=PromptDetail, dependencies=[Turn])
@@ -187,8 +279,12 @@ def show_chain(prompt_id: Text, rag: Rag) -> JSONResponse:
     )
 
 
+def _found(found: Found) -> dict[str, Any]:
+    return _summary(found.listed) | found_part(found)
+
+
 def _summary(listed: ListedPrompt) -> dict[str, Any]:
-    return listed_prompt(listed.prompt) | {"rating": listed.rating}
+    return listed_with_rating(listed)
 
 
 def _children(chain: Chain) -> Mapping[str, list[str]]:

@@ -16,7 +16,16 @@ from support.page_library import (
     turn_to,
 )
 
-VIEWS = ("#/ask", "#/documents", "#/documents/1?start=5&end=9", "#/add", "#/runs", "#/history")
+VIEWS = (
+    "#/ask",
+    "#/documents",
+    "#/documents/1?start=5&end=9",
+    "#/add",
+    "#/runs",
+    "#/history",
+    "#/conversations",
+    "#/statistics",
+)
 
 
 def test_everything_can_be_done_with_the_keyboard(library: Served, page: Page) -> None:

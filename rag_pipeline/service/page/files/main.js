@@ -7,12 +7,14 @@ import { showHelp } from "/page/parts/help.js";
 import { fromOutside, parse } from "/page/route.js";
 import { addView } from "/page/views/add.js";
 import { askView } from "/page/views/ask.js";
+import { conversationsView } from "/page/views/conversations.js";
 import { documentView } from "/page/views/document.js";
 import { documentsView } from "/page/views/documents.js";
 import { exchangeView } from "/page/views/exchange.js";
 import { historyView } from "/page/views/history.js";
 import { runView } from "/page/views/run.js";
 import { runsView } from "/page/views/runs.js";
+import { statisticsView } from "/page/views/statistics.js";
 
 /** Each view is a function (route, signal) -> {element, title, focus}. */
 const VIEWS = {
@@ -20,9 +22,11 @@ const VIEWS = {
   documents: (id) => (id === null ? documentsView : documentView),
   add: () => addView,
   runs: (id) => (id === null ? runsView : runView),
+  conversations: () => conversationsView,
+  statistics: () => statisticsView,
   history: (id) => (id === null ? historyView : exchangeView),
 };
-const PARENTS = { add: "documents" };
+const PARENTS = { add: "documents", conversations: "history", statistics: "history" };
 const THEMES = { system: "◐", light: "☀", dark: "☾" };
 
 const main = document.getElementById("main");

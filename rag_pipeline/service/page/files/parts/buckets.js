@@ -7,6 +7,12 @@ const NEXT = {
   month: (date) => date.setUTCMonth(date.getUTCMonth() + 1),
 };
 
+/** What is drawn of a group of `/api/stats`. */
+export function bucketOf({ key, states, scores }) {
+  const said = scores.find(({ judge, metric }) => judge === "human" && metric === "rating");
+  return { from: key, states, scores: said?.scores ?? 0, mean_score: said?.mean ?? null };
+}
+
 /** The newest of `buckets` (oldest first, each `from` a date), with empty ones where there are none. */
 export function continuous(buckets, by) {
   const known = new Map(buckets.map((bucket) => [bucket.from, bucket]));

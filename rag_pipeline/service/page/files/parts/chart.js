@@ -10,23 +10,73 @@ const BOTTOM = 20;
 const TOP = 8;
 const BAR = 26;
 const FEW = 7;
+const ROW = 24;
+const NAMES = 130;
+const LONGEST = 20;
 
 /** Answers a day (week, month) by their state, stacked. */
 export function answersOverTime(buckets, by) {
   const highest = Math.max(1, ...buckets.map(total));
   const bars = buckets.flatMap((bucket, index) => stack(bucket, column(index, buckets.length), highest));
   const rows = buckets.map((bucket) => [bucket.from, ...stateNames.map((name) => bucket.states[name] ?? 0)]);
-  const legend = h(
-    "p",
-    { class: "legend", "aria-hidden": "true" },
-    stateNames.map((name) => h("span", { class: `key ${name}` }, stateOf(name).words)),
-  );
   return figure(
     `Answers by ${by}`,
     [scale(highest, 0), dates(buckets), bars],
     ["From", ...stateNames.map((name) => stateOf(name).words)],
     rows,
-    legend,
+    legend(),
+  );
+}
+
+/** Answers of each of `groups` of `/api/stats` by their state, side by side. */
+export function answersBy(groups, by) {
+  const most = Math.max(1, ...groups.map(total));
+  const height = TOP + groups.length * ROW;
+  const drawn = groups.map((group, index) => lying(group, TOP + index * ROW, most));
+  return h(
+    "figure",
+    { class: "plot lying" },
+    h("figcaption", {}, `Answers by ${by}`),
+    svg(
+      "svg",
+      {
+        class: "drawing",
+        viewBox: `0 0 ${WIDTH} ${height}`,
+        role: "img",
+        "aria-label": `Answers by ${by}; the figures follow as a table`,
+      },
+      drawn,
+    ),
+    legend(),
+  );
+}
+
+function lying(group, top, most) {
+  const scaled = (WIDTH - NAMES) / most;
+  let left = NAMES;
+  const bars = stateNames.map((name) => {
+    const width = (group.states[name] ?? 0) * scaled;
+    const bar =
+      width > 0 && svg("rect", { class: `bar ${name}`, x: left, y: top + 3, width, height: ROW - 8, rx: 1 });
+    left += width;
+    return bar;
+  });
+  const name = group.key.length > LONGEST ? `${group.key.slice(0, LONGEST)}…` : group.key;
+  const middleOf = top + ROW / 2 + 3;
+  return svg(
+    "g",
+    {},
+    svg("title", {}, `${group.key}: ${total(group)}`),
+    svg("text", { class: "tick", x: NAMES - 8, y: middleOf, "text-anchor": "end" }, name),
+    bars,
+  );
+}
+
+function legend() {
+  return h(
+    "p",
+    { class: "legend", "aria-hidden": "true" },
+    stateNames.map((name) => h("span", { class: `key ${name}` }, stateOf(name).words)),
   );
 }
 

@@ -38,6 +38,7 @@ function shown(record, chain, aside) {
     back(),
     title("Exchange"),
     h("p", { class: "hint" }, [when(record.created_at), record.user, record.collection].join(" · ")),
+    belongings(record),
     record.standalone && h("p", { class: "hint" }, `Understood as: ${record.standalone}`),
     turn.element,
     record.session &&
@@ -123,16 +124,33 @@ function shownText({ text, title: name, source, document_id: id, start, end, pag
 
 function opinions(scores) {
   if (!scores.length) return null;
-  const items = scores.map(({ value, metric, user, comment, correction, created_at: at }) =>
+  const items = scores.map(({ value, label, comment, correction, ...given }) =>
     h(
       "li",
       {},
-      `${metric}: ${percent(value)}, ${user}, ${when(at)}`,
+      h("span", {}, `${given.metric}: `),
+      value !== null && h("strong", {}, percent(value)),
+      label && [" ", h("span", { class: "badge tag" }, label)],
+      h("span", { class: "hint" }, ` ${judgeOf(given)}, ${when(given.created_at)}`),
       comment && h("p", {}, comment),
       correction && h("p", {}, h("strong", {}, "It should say: "), correction),
     ),
   );
   return h("section", {}, h("h2", {}, "Opinions"), h("ul", { class: "plain" }, items));
+}
+
+function judgeOf({ user, judge_name: name, judge_version: version }) {
+  return user ?? `by rule ${name} ${version}`;
+}
+
+/** Where it belongs, each a way to what else does. */
+function belongings({ tags = [], category, application }) {
+  const links = [
+    ...tags.map((tag) => h("a", { class: "badge tag", href: address("history", null, { tag }) }, tag)),
+    category && h("a", { class: "badge tag", href: address("history", null, { category }) }, category),
+  ].filter(Boolean);
+  if (!links.length && !application) return null;
+  return h("p", { class: "row" }, links, application && h("span", { class: "hint" }, `asked by ${application}`));
 }
 
 function making(record) {

@@ -3,8 +3,9 @@
 import { get } from "/page/api.js";
 import { fill, h, title } from "/page/dom.js";
 import { outcome } from "/page/parts/badge.js";
-import { continuous } from "/page/parts/buckets.js";
+import { bucketOf, continuous } from "/page/parts/buckets.js";
 import { answersOverTime, scoresOverTime } from "/page/parts/chart.js";
+import { elsewhere } from "/page/parts/elsewhere.js";
 import { choice, field, values } from "/page/parts/form.js";
 import { listing } from "/page/parts/listing.js";
 import { empty, isAborted, problem } from "/page/parts/notice.js";
@@ -12,7 +13,7 @@ import { address } from "/page/route.js";
 import { percent, stateNames, stateOf, when } from "/page/words.js";
 
 const STATES = [["", "Any"], ...stateNames.map((name) => [name, stateOf(name).words])];
-const RARER = ["since", "until", "status", "user", "session"];
+const RARER = ["since", "until", "status", "user", "session", "tag", "category", "where"];
 const STATUSES = [
   ["", "Any"],
   ["completed", "Completed"],
@@ -35,6 +36,7 @@ export function historyView(route, signal) {
     "div",
     { class: "page" },
     title("History"),
+    elsewhere("history"),
     filters({ by, ...asked }),
     plots(by, asked, signal),
     list,
@@ -78,6 +80,8 @@ function rarer(asked) {
       field("Ended", choice("status", STATUSES, asked.status)),
       field("User", h("input", { name: "user", value: asked.user ?? "", autocomplete: "off" })),
       field("Session", h("input", { name: "session", value: asked.session ?? "", autocomplete: "off" })),
+      field("Tag", h("input", { name: "tag", value: asked.tag ?? "", autocomplete: "off" })),
+      field("Category", h("input", { name: "category", value: asked.category ?? "", autocomplete: "off" })),
       field(
         "Plots by",
         choice(
@@ -90,16 +94,28 @@ function rarer(asked) {
           asked.by,
         ),
       ),
+      h("div", { class: "wide" }, field("Filter", written(asked.where))),
     ),
   );
 }
 
-function plots(by, { since, until }, signal) {
+/** The same language as `--where` has in a shell. */
+function written(where = "") {
+  return h("input", {
+    name: "where",
+    value: where,
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "rating < 0.5 and not model = 'extractive'",
+  });
+}
+
+function plots(by, asked, signal) {
   const element = h("div", { class: "plots" });
   const load = async () => {
     try {
-      const { buckets } = await get("/api/feedback/summary", { by, since, until }, signal);
-      const drawn = continuous(buckets, by);
+      const { groups } = await get("/api/stats", { by, ...asked }, signal);
+      const drawn = continuous(groups.map(bucketOf), by);
       fill(element, drawn.length > 0 && [answersOverTime(drawn, by), scoresOverTime(drawn, by)]);
     } catch (error) {
       if (!isAborted(error)) fill(element, problem(error, load));

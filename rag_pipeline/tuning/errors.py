@@ -1,0 +1,11 @@
+"""What can go wrong while a model is trained; the tree stands in `rag_pipeline.errors`."""
+
+from rag_pipeline.errors import ModelError, RagError
+
+
+class TrainingError(ModelError):
+    """A model can't be trained with these settings, or its training broke off."""
+
+
+class ExamplesError(RagError):
+    """There is nothing to train on, too little, or what there is can't be used."""

@@ -1,0 +1,4 @@
+"""What stands where something was taken out."""
+
+FORGOTTEN = "[forgotten]"
+REDACTED = "[redacted]"

@@ -1,0 +1,84 @@
+"""Where the files of registered models are on this machine: `models/NAME/VERSION/` in the home."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.blob_pieces import blob_pieces
+from storage.engine import Database
+from storage.errors import InvalidRecordError, SealError
+from storage.model_files import (
+    Digest,
+    copied,
+    disk_errors_told,
+    new_folder,
+    over_all,
+    problem_of,
+    put_in_place,
+    sha256_of,
+)
+from storage.version_records import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolders:
+    """The folders of all models; those of models in the database are written when they are used."""
+
+    database: Database
+    home: Path | None
+
+    @property
+    def root(self) -> Path:
+        """Raises `InvalidRecordError` where there is no home to keep files in."""
+        if self.home is None:
+            raise InvalidRecordError("versions of models need a home to keep their files in")
+        return self.home / "models"
+
+    def of(self, model: ModelVersion) -> Path:
+        """Where its files belong, whether they are there or not."""
+        return self.root / model.name / str(model.version)
+
+    def is_whole(self, model: ModelVersion, digest: Digest = sha256_of) -> bool:
+        """Whether its files are there as they were registered."""
+        return problem_of(self.of(model), model.files, digest) is None
+
+    def checked(self, model: ModelVersion, digest: Digest = sha256_of) -> Path:
+        """Its files, whole; those in the database are written out first.
+
+        Raises `SealError` where a file is missing or damaged.
+        """
+        folder = self.of(model)
+        if model.storage == "blob" and not self.is_whole(model, digest):
+            self._write_out(model, folder)
+        problem = problem_of(folder, model.files, digest)
+        if problem is not None:
+            raise SealError(
+                f"{model.reference} can't be used: {problem}; register it again, or activate"
+                " another version"
+            )
+        return folder
+
+    def keep(self, model: ModelVersion, fetched: Path) -> Path:
+        """Keep a copy of what was fetched from the link of `model`.
+
+        Raises `SealError` unless it is what was registered.
+        """
+        with copied(fetched, self.root) as (copy, files):
+            if over_all(files) != model.sha256:
+                raise SealError(
+                    f"{model.location} does not hold {model.reference} any more: its SHA-256 is"
+                    " another; register what is there as a new version"
+                )
+            put_in_place(copy, self.of(model))
+        return self.of(model)
+
+    def _write_out(self, model: ModelVersion, folder: Path) -> None:
+        with (
+            disk_errors_told(folder),
+            new_folder(self.root) as fresh,
+            self.database.read() as connection,
+        ):
+            for name, file in model.files.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                with (fresh / name).open("xb") as opened:
+                    opened.writelines(blob_pieces(connection, file.sha256))
+            put_in_place(fresh, folder)

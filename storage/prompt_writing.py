@@ -1,0 +1,254 @@
+"""The rows that one exchange is made of; each kind is written in one statement."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage import messages
+from storage.askers import Asker
+from storage.clock import now
+from storage.errors import InvalidRecordError, StorageError
+from storage.idempotency import already_asked, holder
+from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
+from storage.names import check_name, check_text, check_values
+from storage.prompt_access import number_of
+from storage.prompt_tags import checked_tags
+from storage.records import (
+    Citation,
+    Evidence,
+    Message,
+    PromptEnd,
+    PromptId,
+    PromptStart,
+    QuestionVector,
+)
+
+_KEY = PromptRow.prompt_id
+_NEW_PROMPT = {
+    "sqlite": sqlite.insert(PromptRow).on_conflict_do_nothing().returning(_KEY),
+    "postgresql": postgresql.insert(PromptRow).on_conflict_do_nothing().returning(_KEY),
+}
+_NEW_EVIDENCE = insert(EvidenceRow)
+_NEW_CITATIONS = insert(CitationRow)
+_CITED = (
+    update(EvidenceRow)
+    .where(
+        EvidenceRow.prompt_id == bindparam("of"),
+        EvidenceRow.chunk_id.in_(bindparam("chunks", expanding=True)),
+    )
+    .values(cited=True)
+)
+_IS_OPEN = (PromptRow.prompt_id == bindparam("of"), PromptRow.status == "started")
+_ASKED = select(PromptRow.request_sha256).where(*_IS_OPEN)
+_END = update(PromptRow).where(*_IS_OPEN)
+_TRIES = 3
+
+
+def new_prompt_id() -> PromptId:
+    """Sortable by time: twelve hexadecimal digits of milliseconds, then chance."""
+    milliseconds = int(now().timestamp() * 1000)
+    return PromptId(f"{milliseconds:012x}{secrets.token_hex(6)}")
+
+
+def check_start(prompt: PromptStart) -> None:
+    """Raise `InvalidRecordError` for what could not be kept word by word."""
+    for name, what in (
+        (prompt.user, "a user"),
+        (prompt.session, "a session"),
+        (prompt.application, "an application"),
+        (prompt.category, "a category"),
+        (prompt.idempotency_key, "an exchange, as an idempotency key"),
+    ):
+        check_name(name, what)
+    check_text(prompt.question, "the question")
+    check_text(prompt.standalone, "the question")
+    check_text(prompt.system, "the instruction")
+    for said in prompt.earlier:
+        check_text(said.content, "what was said before")
+    check_text(prompt.rendered, "the prompt")
+    checked_tags(prompt.tags)
+    check_values(prompt.sampling, "the sampling")
+    check_values(prompt.circumstances or {}, "what is kept of the circumstances")
+
+
+def check_end(end: PromptEnd) -> None:
+    """Raise `InvalidRecordError` for what could not be kept word by word."""
+    check_text(end.answer, "the answer")
+    check_text(end.note, "the note")
+
+
+def insert_prompt(
+    connection: Connection, prompt: PromptStart, who: Asker, request_sha256: str
+) -> PromptId:
+    """The id of the new row.
+
+    Raises `AlreadyAskedError` if somebody else has just taken the idempotency key.
+    """
+    values = _started(prompt, who, request_sha256)
+    statement = _NEW_PROMPT[connection.dialect.name]
+    for _ in range(_TRIES):
+        prompt_id = new_prompt_id()
+        identity = {"prompt_id": prompt_id, "number": number_of(prompt_id)}
+        if connection.execute(statement, {**values, **identity}).first() is not None:
+            return prompt_id
+        _check_key_is_free(connection, prompt)
+    raise StorageError("no free id was found for an exchange; ask again")
+
+
+def _check_key_is_free(connection: Connection, prompt: PromptStart) -> None:
+    key = prompt.idempotency_key
+    held = None if key is None else holder(connection, user=prompt.user, key=key)
+    if key is not None and held is not None:
+        raise already_asked(key, held.prompt_id)
+
+
+def _started(prompt: PromptStart, who: Asker, request_sha256: str) -> dict[str, Any]:
+    return {
+        "parent_id": prompt.parent_id,
+        "user_id": who.user_id,
+        "session_id": who.session_id,
+        "collection": prompt.collection,
+        "generation": prompt.generation,
+        "question": prompt.question,
+        "standalone": prompt.standalone,
+        "rendered": prompt.rendered,
+        "model": prompt.model,
+        "weights_sha256": prompt.weights_sha256,
+        "template_sha256": prompt.template_sha256,
+        "template_id": prompt.template_id,
+        "sampling": dict(prompt.sampling),
+        "circumstances": as_dict(prompt.circumstances),
+        "application": prompt.application,
+        "category": prompt.category,
+        "idempotency_key": prompt.idempotency_key,
+        "request_sha256": request_sha256,
+        "status": "started",
+        "created_at": now(),
+    }
+
+
+def as_dict(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a column of JSON takes."""
+    return None if given is None else dict(given)
+
+
+def asked_message(
+    connection: Connection, prompt: PromptStart, parent: Row[*tuple[Any, ...]] | None
+) -> str:
+    """The key of the question among the messages; it and what is new before it are stored.
+
+    What whoever asks tells of the conversation comes before it, or else what is on record of the
+    `parent`: under the same system prompt the question just goes on from there.
+    """
+    system = [Message("system", prompt.system)] if prompt.system else []
+    question = Message("user", prompt.question)
+    if prompt.earlier or parent is None:
+        before, new = None, [*system, *prompt.earlier, question]
+    else:
+        before, new = _continued(connection, system, parent)
+        new = [*new, question]
+    key = messages.append(connection, before, new)
+    assert key is not None
+    return key
+
+
+def _continued(
+    connection: Connection, system: Sequence[Message], parent: Row[*tuple[Any, ...]]
+) -> tuple[str | None, list[Message]]:
+    """The message to go on from, and what has to be said anew after it."""
+    last = parent.response_sha256 or parent.request_sha256
+    if last is None:
+        answered = [] if parent.answer is None else [Message("assistant", parent.answer)]
+        return None, [*system, Message("user", parent.question), *answered]
+    if messages.begins_with(connection, last, system):
+        return last, []
+    said = messages.thread(connection, last)
+    return None, [*system, *(one for one in said if one.role != "system")]
+
+
+def keep_question(
+    connection: Connection, prompt_id: PromptId, question: QuestionVector | None
+) -> None:
+    """Put on record by which vector the prompt is found again."""
+    if question is not None:
+        # Imported here: only what embeds has numpy loaded.
+        from storage.question_vectors import keep
+
+        keep(connection, number_of(prompt_id), question)
+
+
+def insert_evidence(
+    connection: Connection, prompt_id: PromptId, evidence: Sequence[Evidence]
+) -> None:
+    """What was shown for an exchange."""
+    rows = [
+        {
+            "prompt_id": prompt_id,
+            "rank": shown.rank,
+            "chunk_id": shown.chunk_id,
+            "document_id": shown.document_id,
+            "score": shown.score,
+            "vector_rank": shown.vector_rank,
+            "keyword_rank": shown.keyword_rank,
+            "cited": shown.cited,
+        }
+        for shown in evidence
+    ]
+    if rows:
+        connection.execute(_NEW_EVIDENCE, rows)
+
+
+def insert_citations(
+    connection: Connection, prompt_id: PromptId, citations: Sequence[Citation]
+) -> None:
+    """What an answer rests on; the evidence that it cites is marked."""
+    rows = [
+        {
+            "prompt_id": prompt_id,
+            "ordinal": ordinal,
+            "chunk_id": citation.chunk_id,
+            "document_id": citation.document_id,
+            "source": citation.source,
+            "external_id": citation.external_id,
+            "quote": citation.quote,
+            "start_offset": citation.start,
+            "end_offset": citation.end,
+            "answer_start": citation.answer_start,
+            "answer_end": citation.answer_end,
+            "score": citation.score,
+            "page": citation.page,
+            "headings": [*citation.headings] or None,
+        }
+        for ordinal, citation in enumerate(citations)
+    ]
+    if rows:
+        connection.execute(_NEW_CITATIONS, rows)
+        cited = sorted({citation.chunk_id for citation in citations})
+        connection.execute(_CITED, {"of": prompt_id, "chunks": cited})
+
+
+def answered_message(connection: Connection, prompt_id: PromptId, answer: str) -> str | None:
+    """The key of the answer among the messages; None if it is not known what it answers.
+
+    Raises `InvalidRecordError` for an exchange that is not open.
+    """
+    asked = connection.execute(_ASKED, {"of": prompt_id}).first()
+    if asked is None:
+        raise _not_open(prompt_id)
+    if asked.request_sha256 is None:
+        return None
+    return messages.append(connection, asked.request_sha256, [Message("assistant", answer)])
+
+
+def end_prompt(connection: Connection, prompt_id: PromptId, **values: Any) -> None:
+    """Complete a started exchange. What has ended once is never written over."""
+    ended = connection.execute(_END, {"of": prompt_id, "completed_at": now(), **values})
+    if ended.rowcount != 1:
+        raise _not_open(prompt_id)
+
+
+def _not_open(prompt_id: PromptId) -> InvalidRecordError:
+    return InvalidRecordError(f"prompt {prompt_id!r} is not open, so it can't be completed")
