@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     database_patience_s: float = Field(default=60, ge=0)
     """How long a run that loses its database waits for it to come back, and goes on."""
     embedder: str = "minilm"
-    """A model of `rag models list`, a registered one (version:NAME, version:NAME@3), a local folder,
-    or a hub name like org/model."""
+    """A model of `rag models list`, a registered one (version:NAME, version:NAME@3), a local
+    folder, or a hub name like org/model."""
     generator: str = "smollm2"
     """A model of `rag models list`, a registered one (version:NAME, version:NAME@3), a local folder
     or GGUF file, a hub name like org/model, the address of a server that speaks OpenAI's protocol
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
     prices: dict[str, Price] = Field(default_factory=dict)
-    """By a model's name, in `settings.toml`: `[prices."gpt-4.1"]`. Each answer's cost is on record."""
+    """By a model's name, in `settings.toml`: `[prices."gpt-4.1"]`. An answer's cost is on record."""
     entities: EntitySettings = EntitySettings()
     service: ServiceSettings = ServiceSettings()
     retention: dict[str, RetentionPolicy] = Field(default_factory=dict)

@@ -1,7 +1,10 @@
 """Past prompts by what is said of them, by their words and by their meaning.
 
-Triggers keep the tables: whoever writes an exchange has nothing to remember.
+Triggers keep the tables: whoever writes an exchange has nothing to remember. Their statements are
+put together of names that stand in this file, and of nothing else.
 """
+
+# ruff: noqa: S608
 
 from typing import NamedTuple
 
@@ -222,7 +225,9 @@ def _vector(row: str) -> str:
             (f"coalesce({row}.answer, '')", "D"),
         )
     )
-    return " || ".join(parts)
+    # What stands between keeps a phrase from reaching from one into the other.
+    apart = " || CAST('-:1' AS tsvector) || ".join(parts)
+    return f"ts_delete({apart}, '-')"
 
 
 def _plain_vector(told: str) -> str:
@@ -362,7 +367,8 @@ def _fill(*, is_sqlite: bool) -> None:
     if is_sqlite:
         op.execute("INSERT INTO prompt_words (prompt_words) VALUES ('rebuild')")
     else:
-        op.execute(f"INSERT INTO prompt_words SELECT number, {_vector('prompts')} FROM prompts")
+        words = _vector("prompts").replace(":", r"\:")
+        op.execute(sa.text(f"INSERT INTO prompt_words SELECT number, {words} FROM prompts"))
 
 
 def _create_tables() -> None:

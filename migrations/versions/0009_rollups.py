@@ -163,7 +163,7 @@ _MEANS = f"""
     INSERT INTO prompt_means (metric_id, number, value) SELECT {_METRIC}, {_SCORED_PROMPT}, {_MEAN}
         WHERE {_MEAN} IS NOT NULL;
     UPDATE prompt_facts SET rating = {_MEAN.replace("value IS", "s.judge = 'human' AND value IS", 1)}
-        WHERE number = {_SCORED_PROMPT} AND {{row}}.metric = 'rating';"""
+        WHERE number = {_SCORED_PROMPT} AND {{row}}.metric = 'rating';"""  # noqa: S608 - of names in this file
 """Of each judge, what was said last. The first statement makes others wait who score the same."""
 
 

@@ -13,7 +13,7 @@ _PATH = re.compile(
     r"(?<![\w./-])(?:docs|benchmarks|tests|storage|ingest|rag_pipeline|migrations|examples)"
     r"/[\w./-]*[\w/]"
 )
-_LONGEST_ARCHITECTURE = 122
+_LONGEST_ARCHITECTURE = 128
 _SHORTEST_TELLING = 11
 
 

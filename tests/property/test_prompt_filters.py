@@ -127,7 +127,7 @@ def _ended(history: History, key: Any, at: int) -> dict[str, Any]:
         "status": "completed",
         "state": state,
         "answer": answer,
-        "words": f"{asked} {answer}",
+        "words": f"{asked} and then {answer}",
         "seconds": seconds,
         "cost": cost,
         "confidence": (at % 9) / 8,
