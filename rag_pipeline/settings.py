@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     generation: GenerationSettings = GenerationSettings()
     prices: dict[str, Price] = Field(default_factory=dict)
-    """By a model's name, in `settings.toml`: `[prices."gpt-4.1"]`. An answer's cost is on record."""
+    """By a model's name, in `settings.toml`: `[prices."gpt-4.1"]`. Answers' costs are on record."""
     entities: EntitySettings = EntitySettings()
     service: ServiceSettings = ServiceSettings()
     retention: dict[str, RetentionPolicy] = Field(default_factory=dict)

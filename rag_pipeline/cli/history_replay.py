@@ -100,8 +100,7 @@ def replay(
     criteria = [replay_criterion(text) for text in fail_if]
     known = {} if baseline is None else read_baseline(baseline)
     how = Replaying(at=at, model=model, template=template, keep=record, jobs=jobs, baseline=known)
-    wanted = matching({**filters, "model": None})
-    wanted["words"] = words
+    wanted: Matching = {**matching({**filters, "model": None}), "words": words}
     if not prompt_ids and limit is None and not any(wanted.values()):
         raise click.UsageError("say what to replay: an id, a filter, or --limit")
     report = ReplayReport()

@@ -106,7 +106,7 @@ def _message(one: Any, role_name: str, text_name: str) -> Message:
     if not isinstance(one, Mapping):
         raise HistoryError("a message is no object")
     role, text = one.get(role_name), _text(one.get(text_name))
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise HistoryError(f"a message is of {role!r}; only system, user and assistant can be kept")
     if text is None:
         raise HistoryError(f"a message of {role!r} has no text {text_name!r}")
@@ -119,8 +119,9 @@ def _text(content: Any) -> str | None:
         return content
     if not isinstance(content, list):
         return None
-    parts = [one.get("text") if isinstance(one, Mapping) else None for one in content]
-    return "\n".join(parts) if parts and all(isinstance(one, str) for one in parts) else None
+    given = [one.get("text") if isinstance(one, Mapping) else None for one in content]
+    parts = [part for part in given if isinstance(part, str)]
+    return "\n".join(parts) if parts and len(parts) == len(given) else None
 
 
 def _model(row: Mapping[str, Any]) -> str:
