@@ -14,6 +14,9 @@ RagError
 ├── EvaluationError           judgments, a run or a criterion can't be used (evaluation/errors.py)
 ├── TuningError               too few judged queries to fit a ranking on    (retrieval/errors.py)
 ├── ExamplesError             there is nothing, or too little, to train on     (tuning/errors.py)
+├── SyntheticError            a table can't be learnt, or drawn as was asked (synthetic/errors.py)
+│   ├── TableError                what was given is no table of records
+│   └── ModelFileError            a file of a generator is damaged or foreign
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish
     │   ├── ContextLengthError     a prompt has more tokens than it reads

@@ -31,15 +31,17 @@ def show_prompt(prompt_id: str, as_json: bool, home: Path | None, database: str 
     with opened(home, database) as rag:
         prompt = rag.history.show(prompt_id)
         messages = rag.history.messages(prompt.prompt_id)
+        names = {one.template_id: f"{one.name}@{one.version}" for one in rag.templates.all()}
+    template = names.get(prompt.template_id or 0, "default")
     if as_json:
         from rag_pipeline.history.as_json import shown_prompt
 
-        print_json(shown_prompt(prompt, messages))
+        print_json(shown_prompt(prompt, messages) | {"template": template})
     else:
-        _print_prompt(prompt, messages)
+        _print_prompt(prompt, messages, template)
 
 
-def _print_prompt(prompt: "PromptRecord", messages: "Sequence[Message]") -> None:
+def _print_prompt(prompt: "PromptRecord", messages: "Sequence[Message]", template: str) -> None:
     outcome = {"started": _UNFINISHED}.get(prompt.status, prompt.state or prompt.status)
     click.echo(f"prompt      {prompt.prompt_id}")
     click.echo(f"asked       {prompt.created_at.astimezone():%Y-%m-%d %H:%M:%S} by {prompt.user}")
@@ -52,6 +54,7 @@ def _print_prompt(prompt: "PromptRecord", messages: "Sequence[Message]") -> None
     click.echo(f"outcome     {outcome}{f' ({prompt.error})' if prompt.error else ''}")
     click.echo(f"corpus      {prompt.collection}, generation {prompt.generation}")
     click.echo(f"model       {prompt.model}, weights {prompt.weights_sha256[:12]}…")
+    click.echo(f"template    {template}, {prompt.template_sha256[:12]}…")
     for line in _about(prompt):
         click.echo(line)
     for citation in prompt.citations:
@@ -82,10 +85,9 @@ def _about(prompt: "PromptRecord") -> Iterator[str]:
         "tags": ", ".join(prompt.tags),
     }
     yield from (f"{name:<12}{value}" for name, value in names.items() if value)
-    yield f"template    {prompt.template_id or 'own'}, {prompt.template_sha256[:12]}…"
     took = [
         f"{prompt.seconds:.2f} s" if prompt.seconds is not None else "",
-        f"{sum(prompt.usage.values())} tokens" if prompt.usage else "",
+        f"{tokens} tokens" if (tokens := prompt.usage.get("total_tokens")) else "",
         f"cost {prompt.cost:.6g}" if prompt.cost is not None else "",
         f"confidence {prompt.confidence:.2f}" if prompt.confidence is not None else "",
     ]

@@ -29,6 +29,7 @@ PROGRAMS = [
     ROOT / "docs/howto/generators.md",
     ROOT / "docs/howto/versions.md",
     ROOT / "docs/howto/replay.md",
+    ROOT / "docs/howto/synthetic-tables.md",
 ]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 

@@ -1,0 +1,1 @@
+"""Generators that learn from stored records and write records that are tagged as synthetic."""
