@@ -91,14 +91,16 @@ class Maker:
                 "state": state if is_done else None,
                 "confidence": confident if is_done else None,
                 "error": "the model ran out of memory" if status == "failed" else None,
-                "usage": {"prompt_tokens": 90, "completion_tokens": chance.randrange(90)},
+                "usage": {"prompt_tokens": 90, "completion_tokens": chance.randrange(90)}
+                if is_done
+                else None,
                 "timings": {"generate_s": 0.5},
                 "created_at": asked,
-                "completed_at": asked + timedelta(seconds=1),
+                "completed_at": None if status == "started" else asked + timedelta(seconds=1),
                 "application": chance.choice(("web", "cron", "mcp", None)),
                 "category": "old" if share < 0.4 else f"c{self.uneven(12)}",
-                "seconds": chance.lognormvariate(0, 1),
-                "cost": chance.random() / 100 if chance.random() < 0.5 else None,
+                "seconds": None if status == "started" else chance.lognormvariate(0, 1),
+                "cost": chance.random() / 100 if is_done and chance.random() < 0.5 else None,
             }
         )
         self._evidence(key, rows, is_cited=is_done and state != "no_evidence")

@@ -167,6 +167,10 @@ class Totals:
         for key, said in other.opinions.items():
             self.opinion(key).add(said.scores, said.millionths, said.ups, said.downs)
 
+    def add_started(self, exchanges: int) -> None:
+        """Count some of which nothing is known but that they began."""
+        self.amounts[_PLACE["prompts"]] += exchanges
+
     def opinion(self, key: OpinionKey) -> Opinions:
         """To add to."""
         return self.opinions.setdefault(key, Opinions())

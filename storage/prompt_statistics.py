@@ -22,6 +22,7 @@ from storage.models.rollups import LatencyRollupRow, RollupRow, ScoreRollupRow
 from storage.prompt_listing import PromptsWanted, conditions
 from storage.records import Principal
 from storage.rollups import Grain
+from storage.under_way import JUST_BEGUN, begun
 from storage.words import UNSTORABLE
 
 Period = Literal["day", "week", "month"]
@@ -81,7 +82,7 @@ def statistics(database: Database, counted: Counted) -> Statistics:
             _add_exchanges(found, connection, counted)
         else:
             _add_counts(found, connection, asked)
-            _add_exchanges(found, connection, counted, IS_OPEN)
+            _add_open(found, connection, counted)
         told = dict(_told(found, counted))
         if asked is not None:
             _add_details(told, connection, asked)
@@ -266,6 +267,15 @@ def _add_exchanges(
     for facts in all_facts(connection, counted_exchanges(connection, counted).where(*more)):
         for key in _keys(facts, counted):
             found.setdefault(key, Totals()).add(facts)
+
+
+def _add_open(found: dict[str, Totals], connection: Connection, counted: Counted) -> None:
+    """What is under way."""
+    wanted = counted.having.get("tag") if counted.by == "tag" else None
+    for key, exchanges in begun(connection, counted.by, _conditions(connection, counted)):
+        if wanted in (None, key):
+            _totals(found, key, counted.by).add_started(exchanges)
+    _add_exchanges(found, connection, counted, IS_OPEN, ~JUST_BEGUN)
 
 
 def counted_exchanges(connection: Connection, counted: Counted) -> Select[str]:
