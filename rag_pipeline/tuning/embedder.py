@@ -7,15 +7,10 @@ active one only if it is surely better than what stands.
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from rag_pipeline.composition import Composition
 from rag_pipeline.datasets.files import sha256_of
@@ -23,7 +18,6 @@ from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
 from rag_pipeline.tuning.checkpoints import CheckpointFile
 from rag_pipeline.tuning.data import TuningData, divided
 from rag_pipeline.tuning.encoder import EncoderSettings, EncoderTraining
-from rag_pipeline.tuning.errors import TrainingError
 from rag_pipeline.tuning.from_documents import DocumentsWanted, data_of_documents, documents_of
 from rag_pipeline.tuning.judged import held_out_of_judged
 from rag_pipeline.tuning.judging import Judged, compared, judge
@@ -33,6 +27,7 @@ from rag_pipeline.tuning.progress import Progress, ignore
 from rag_pipeline.tuning.ranking import MEASURE
 from rag_pipeline.tuning.training import Trained, TrainingSettings, train
 from rag_pipeline.tuning.triples import read_triples, sha256_of_triples, triples_of_history
+from rag_pipeline.tuning.workplace import alone, result_folder
 from rag_pipeline.versions.lineage import DERIVED_FROM
 from rag_pipeline.versions.resolve import checked_folder
 from storage.dataset_versions import Member
@@ -47,7 +42,6 @@ TRAINING = TrainingSettings(epochs=1, batch_size=32, learning_rate=2e-5)
 ENCODER = EncoderSettings(frozen_layers=3)
 MOST_TRIPLES = 2_000
 _DATASET_KIND = "triples"
-_RESULT = "result-"
 _MODEL_KIND: ModelKind = "embedder"
 
 
@@ -130,7 +124,7 @@ def tune_embedder(
     if wanted.plot is not None:
         check_loss_curve(wanted.plot)
     base = parts.resolved(wanted.base or parts.settings.embedder, _MODEL_KIND)
-    with _alone(parts.settings.home / "tuning" / wanted.name, wanted.name) as folder:
+    with alone(parts.settings.home, wanted.name) as folder:
         tell("gathering what there is to learn from")
         data = _data(parts, wanted)
         return _Run(parts, wanted, base, data, folder, observe, tell).run()
@@ -160,9 +154,9 @@ class _Run:
         )
         self.tell(f"training on {len(self.data.triples)} triples")
         trained = train(task, self.wanted.training, checkpoints=checkpoints, observe=self.observe)
-        with TemporaryDirectory(dir=self.folder, prefix=_RESULT) as result:
-            write_encoder(task.encoder, self.base.folder, Path(result))
-            tuned = self._registered(Path(result), trained)
+        with result_folder(self.folder) as result:
+            write_encoder(task.encoder, self.base.folder, result)
+            tuned = self._registered(result, trained)
         checkpoints.remove()
         if self.wanted.plot is not None:
             self._draw(self.wanted.plot, trained)
@@ -311,18 +305,3 @@ def _data(parts: Composition, wanted: EmbedderWanted) -> TuningData:
         records, passages = documents_of(parts, documents)
         learnt, held_out = triples, held_out_of_judged(wanted.judged, records, passages, seed=seed)
     return TuningData(source=source, triples=learnt, held_out=held_out, members=members)
-
-
-@contextmanager
-def _alone(folder: Path, name: str) -> Iterator[Path]:
-    """The folder of this name's trainings, as long as nobody else has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            for abandoned in folder.glob(f"{_RESULT}*"):
-                shutil.rmtree(abandoned)
-            yield folder
-    except Timeout as error:
-        raise TrainingError(
-            f"another program is training {name!r}: wait for it, or give another --name"
-        ) from error

@@ -9,15 +9,10 @@ better is registered and made the active version of its name; anything else is r
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
-
-from filelock import FileLock, Timeout
 
 from rag_pipeline.composition import Composition
 from rag_pipeline.evaluation.comparison import compare
@@ -34,6 +29,7 @@ from rag_pipeline.tuning.loss_curve import check_loss_curve, draw_loss_curve
 from rag_pipeline.tuning.progress import Progress, ignore
 from rag_pipeline.tuning.subjects import Subject, fitting, subject_of
 from rag_pipeline.tuning.training import Trained, train
+from rag_pipeline.tuning.workplace import alone, result_folder
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
 from storage.version_records import DatasetVersion, ModelVersion, checked_name
@@ -60,7 +56,7 @@ def tune_generator(
     run = _Run(parts, course, wanted, observe, tell)
     base = run.base()
     examples = run.examples()
-    with _alone(parts.settings.home / "tuning" / wanted.name) as folder:
+    with alone(parts.settings.home, wanted.name) as folder:
         tell(f"writing the prompts of {len(examples)} examples")
         usable = fitting(base.prompting, examples)
         split = divide(usable, course.settings.seed)
@@ -72,7 +68,7 @@ def tune_generator(
         checkpoints = CheckpointFile(
             path=folder / f"{course.kind}.safetensors", fingerprint=run.fingerprint(base, split)
         )
-        with _new_folder(folder) as merged:
+        with result_folder(folder) as merged:
             trained = run.train(base, split, checkpoints, merged)
             judged = run.judged(merged, base, split, before) if trained.has_gained else NO_GAIN
             model = None
@@ -256,28 +252,3 @@ def _save(adapted: Adapted, folder: Path, *, keep_adapter: bool) -> None:
             f"the trained weights can't be written to {folder}: {error}; make room, and run it"
             " again: it goes on from its last checkpoint"
         ) from error
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[Path]:
-    """The folder of one name's trainings, which one process at a time works in."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield folder
-    except Timeout as error:
-        raise TrainingError(
-            f"{folder.name!r} is being trained already: wait for it, or give another name"
-        ) from error
-
-
-@contextmanager
-def _new_folder(beside: Path) -> Iterator[Path]:
-    """An empty folder that goes with all in it, as do those that killed runs left."""
-    for abandoned in beside.glob("merged-*"):
-        shutil.rmtree(abandoned)
-    folder = Path(tempfile.mkdtemp(dir=beside, prefix="merged-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)

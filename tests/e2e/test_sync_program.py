@@ -81,13 +81,16 @@ def test_two_syncs_at_once_the_second_says_so_and_leaves_it_to_the_first(
     first = declared.started(*command, "--progress", "jsonl", **slowly)
     assert first.stderr is not None
     assert json.loads(first.stderr.readline())["event"] == "committed"
+    # Stopped, it can't come to its end while the second one starts, however slow the machine.
+    first.send_signal(signal.SIGSTOP)
     second = declared("sync")
-    waiting = declared("sync", "--wait", "--json")
+    waiting = declared.started(*command, "--wait", "--json")
+    first.send_signal(signal.SIGCONT)
     assert finished(first).status == 0
     assert (second.status, second.err) == (0, "")
     assert "docs: nothing done: another process" in second.out
     assert "1 left to another run" in second.out
-    assert waiting.json["sources"][0]["report"]["documents"]["unchanged"] == 200
+    assert finished(waiting).json["sources"][0]["report"]["documents"]["unchanged"] == 200
 
 
 def test_a_sync_that_was_killed_is_on_record_and_the_next_one_completes(declared: Program) -> None:

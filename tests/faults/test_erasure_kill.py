@@ -114,7 +114,7 @@ def test_an_erasure_killed_at_every_few_statements_and_files_leaves_nothing(tmp_
 def test_an_erasure_on_either_database_outlives_many_kills(
     tmp_path: Path, database_url: str
 ) -> None:
-    said = run("again", tmp_path, "--step", "4", "--database", database_url)
+    said = run("again", tmp_path, "--step", "3", "--database", database_url)
     assert int(said.split()[1]) > 40
 
 
