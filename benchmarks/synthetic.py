@@ -14,17 +14,18 @@ from pathlib import Path
 import click
 import numpy as np
 
-from rag_pipeline.synthetic.autoregressive import Autoregressive, Size
-from rag_pipeline.synthetic.files import read_table
-from rag_pipeline.synthetic.quality import detection, efficacy, quality
-from rag_pipeline.synthetic.table import Table
+from rag_pipeline.synthetic.generator import Fitting
+from rag_pipeline.synthetic.judging.tables import detection, efficacy, quality
+from rag_pipeline.synthetic.tables.autoregressive import Autoregressive, Settings
+from rag_pipeline.synthetic.tables.files import read_table
+from rag_pipeline.synthetic.tables.table import Table
 
 
 @click.command(help=__doc__.replace("\n\n    ", "\n\n\b\n    "))
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--target", required=True, help="The column that is told from the others.")
 @click.option("--learn", required=True, type=int, help="How many records are learnt from.")
-@click.option("--steps", default=Size().steps, show_default=True)
+@click.option("--steps", default=Settings().steps, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(path: Path, target: str, learn: int, steps: int, seed: int) -> None:
     table = read_table(path)
@@ -35,7 +36,7 @@ def main(path: Path, target: str, learn: int, steps: int, seed: int) -> None:
     report("real", learnt, rest, rest, target, 0.0, efficacy_of=learnt)
     report("shuffled", learnt, rest, shuffled(learnt, seed), target, 0.0)
     began = time.process_time()
-    model, _ = Autoregressive.fit(learnt, size=Size(steps=steps), seed=seed)
+    model, _ = Autoregressive.fit(learnt, Settings(steps=steps), Fitting(seed=seed))
     took = time.process_time() - began
     report("autoregressive", learnt, rest, model.sample(learn, seed=seed), target, took)
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag_pipeline.pipeline import RagPipeline
+from rag_pipeline.training.progress import Progress
 from rag_pipeline.tuning.embedder import ENCODER, TRAINING, EmbedderWanted, TunedEmbedder
-from rag_pipeline.tuning.progress import Progress
 
 VARIANTS = {
     "upper half, 2e-5": (TRAINING, ENCODER),

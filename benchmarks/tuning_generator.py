@@ -22,9 +22,9 @@ from typing import Any
 
 from ingest.sentences import sentences
 from rag_pipeline.pipeline import RagPipeline
+from rag_pipeline.training.progress import Progress
 from rag_pipeline.tuning.courses import AnswerCourse, PreferenceCourse
 from rag_pipeline.tuning.generator_report import GeneratorWanted, TunedGenerator
-from rag_pipeline.tuning.progress import Progress
 
 _LONGEST = 400
 """Characters of what is shown."""

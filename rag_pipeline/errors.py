@@ -23,7 +23,7 @@ RagError
     │   └── GeneratorUnavailableError  it can't be reached now, or its weights can't be used
     ├── GeneratorRefusedError a server does not take our key, or has no such model
     ├── RerankerError         a reranker's model can't be read or can't rank (retrieval/errors.py)
-    ├── TrainingError         a model can't be trained so, or training broke off (tuning/errors.py)
+    ├── TrainingError         a model can't be trained so, or it broke off (training/errors.py)
     ├── WeightsMissingError   the weights of a model are not on this machine   (weights/errors.py)
     ├── WeightsDamagedError   a file of a model is not what it was             (weights/errors.py)
     └── PullError             weights could not be fetched or converted        (weights/errors.py)

@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from rag_pipeline.retrieval.query import AsOf
     from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import SearchResult
+    from rag_pipeline.training.progress import Progress as TrainingProgress
     from rag_pipeline.tuning.courses import AnswerCourse, PreferenceCourse
     from rag_pipeline.tuning.embedder import EmbedderWanted, TunedEmbedder
     from rag_pipeline.tuning.generator_report import GeneratorWanted, TunedGenerator
-    from rag_pipeline.tuning.progress import Progress as TrainingProgress
     from rag_pipeline.versions.dataset_registry import DatasetRegistry
     from rag_pipeline.versions.model_registry import ModelRegistry
     from storage.documents import SourceDocument
@@ -680,8 +680,8 @@ class RagPipeline:
         few words what is being done. Raises `ExamplesError`, `TrainingError`, `EvaluationError`,
         `NotFoundError`; then nothing is registered.
         """
+        from rag_pipeline.training.progress import ignore
         from rag_pipeline.tuning.embedder import EmbedderWanted, tune_embedder
-        from rag_pipeline.tuning.progress import ignore
 
         asked = replace(wanted or EmbedderWanted(), principal=self._principal)
         return tune_embedder(self._parts, asked, observe=observe or ignore, tell=tell)
@@ -701,10 +701,10 @@ class RagPipeline:
         few words what is being done. Raises `ExamplesError`, `TrainingError`, `ModelError`,
         `NotFoundError`; then nothing is registered.
         """
+        from rag_pipeline.training.progress import ignore
         from rag_pipeline.tuning.courses import AnswerCourse
         from rag_pipeline.tuning.generator import tune_generator
         from rag_pipeline.tuning.generator_report import GeneratorWanted
-        from rag_pipeline.tuning.progress import ignore
 
         asked = replace(wanted or GeneratorWanted(), principal=self._principal)
         return tune_generator(
@@ -720,10 +720,10 @@ class RagPipeline:
         tell: Callable[[str], None] = lambda _: None,
     ) -> "TunedGenerator":
         """Train a generator on which of two answers is better; else like `tune_generator`."""
+        from rag_pipeline.training.progress import ignore
         from rag_pipeline.tuning.courses import PreferenceCourse
         from rag_pipeline.tuning.generator import tune_generator
         from rag_pipeline.tuning.generator_report import GeneratorWanted
-        from rag_pipeline.tuning.progress import ignore
 
         asked = replace(wanted or GeneratorWanted(), principal=self._principal)
         return tune_generator(

@@ -9,7 +9,7 @@ import click
 from rag_pipeline.cli.output import say
 
 if TYPE_CHECKING:
-    from rag_pipeline.tuning.progress import Progress
+    from rag_pipeline.training.progress import Progress
 
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."

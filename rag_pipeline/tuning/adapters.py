@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from rag_pipeline.tuning.errors import TrainingError
+from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.weights.convert import quiet_transformers
 
 if TYPE_CHECKING:

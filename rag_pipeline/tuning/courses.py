@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.loop import Task, TrainingSettings
 from rag_pipeline.tuning.adapters import Adapted, AdapterSettings
 from rag_pipeline.tuning.answer_examples import (
     AnswerExample,
@@ -22,12 +24,10 @@ from rag_pipeline.tuning.answer_measures import (
     measure_answers,
     measure_preferences,
 )
-from rag_pipeline.tuning.errors import TrainingError
 from rag_pipeline.tuning.preference import PreferenceTraining, TokenPair
 from rag_pipeline.tuning.sequences import TokenSequence, sequence_of
 from rag_pipeline.tuning.subjects import Subject
 from rag_pipeline.tuning.supervised import AnswerTraining
-from rag_pipeline.tuning.training import Task, TrainingSettings
 from storage.engine import Database
 from storage.records import Principal
 

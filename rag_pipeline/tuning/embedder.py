@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 from rag_pipeline.composition import Composition
 from rag_pipeline.datasets.files import sha256_of
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
-from rag_pipeline.tuning.checkpoints import CheckpointFile
+from rag_pipeline.training.checkpoints import CheckpointFile
+from rag_pipeline.training.loop import Trained, TrainingSettings, train
+from rag_pipeline.training.loss_curve import check_loss_curve, draw_loss_curve
+from rag_pipeline.training.progress import Progress, ignore
+from rag_pipeline.training.workplace import alone, result_folder
 from rag_pipeline.tuning.data import TuningData, divided
 from rag_pipeline.tuning.encoder import EncoderSettings, EncoderTraining
 from rag_pipeline.tuning.from_documents import DocumentsWanted, data_of_documents, documents_of
 from rag_pipeline.tuning.judged import held_out_of_judged
 from rag_pipeline.tuning.judging import Judged, compared, judge
-from rag_pipeline.tuning.loss_curve import check_loss_curve, draw_loss_curve
 from rag_pipeline.tuning.model_files import write_encoder
-from rag_pipeline.tuning.progress import Progress, ignore
 from rag_pipeline.tuning.ranking import MEASURE
-from rag_pipeline.tuning.training import Trained, TrainingSettings, train
 from rag_pipeline.tuning.triples import read_triples, sha256_of_triples, triples_of_history
-from rag_pipeline.tuning.workplace import alone, result_folder
 from rag_pipeline.versions.lineage import DERIVED_FROM
 from rag_pipeline.versions.resolve import checked_folder
 from storage.dataset_versions import Member

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_pipeline.tuning.errors import TrainingError
+from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.tuning.examples import Kinship, Triple
 from rag_pipeline.tuning.ranking import RankingSet
 from storage.records import Vectors

@@ -1,10 +1,6 @@
-"""What can go wrong while a model is trained; the tree stands in `rag_pipeline.errors`."""
+"""What examples can be refused for; the tree stands in `rag_pipeline.errors`."""
 
-from rag_pipeline.errors import ModelError, RagError
-
-
-class TrainingError(ModelError):
-    """A model can't be trained with these settings, or its training broke off."""
+from rag_pipeline.errors import RagError
 
 
 class ExamplesError(RagError):

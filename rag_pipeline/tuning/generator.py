@@ -17,19 +17,20 @@ from typing import Generic
 from rag_pipeline.composition import Composition
 from rag_pipeline.evaluation.comparison import compare
 from rag_pipeline.evaluation.record import Evaluation
+from rag_pipeline.training.checkpoints import CheckpointFile
+from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.loop import Trained, train
+from rag_pipeline.training.loss_curve import check_loss_curve, draw_loss_curve
+from rag_pipeline.training.progress import Progress, ignore
+from rag_pipeline.training.workplace import alone, result_folder
 from rag_pipeline.tuning.adapters import Adapted, check_peft
 from rag_pipeline.tuning.answer_examples import Example, sha256_of_examples
 from rag_pipeline.tuning.answer_measures import NO_GAIN, Judged
-from rag_pipeline.tuning.checkpoints import CheckpointFile
 from rag_pipeline.tuning.courses import Course
 from rag_pipeline.tuning.divided import SHARES, Split, divide
-from rag_pipeline.tuning.errors import ExamplesError, TrainingError
+from rag_pipeline.tuning.errors import ExamplesError
 from rag_pipeline.tuning.generator_report import GeneratorWanted, TunedGenerator
-from rag_pipeline.tuning.loss_curve import check_loss_curve, draw_loss_curve
-from rag_pipeline.tuning.progress import Progress, ignore
 from rag_pipeline.tuning.subjects import Subject, fitting, subject_of
-from rag_pipeline.tuning.training import Trained, train
-from rag_pipeline.tuning.workplace import alone, result_folder
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
 from storage.version_records import DatasetVersion, ModelVersion, checked_name

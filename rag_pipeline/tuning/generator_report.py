@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_pipeline.training.loop import Trained
 from rag_pipeline.tuning.answer_measures import Judged
-from rag_pipeline.tuning.training import Trained
 from storage.records import LOCAL_OWNER, Principal
 from storage.version_records import ModelVersion
 

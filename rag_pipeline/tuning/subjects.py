@@ -13,8 +13,8 @@ from rag_pipeline.generation.loading import Loaded, load, reads_apart
 from rag_pipeline.generation.prompt import Template
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.generation.transformers_model import TransformersModel
+from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.tuning.answer_examples import AnswerExample, Example, PreferenceExample
-from rag_pipeline.tuning.errors import TrainingError
 from rag_pipeline.tuning.prompting import Prompting
 from rag_pipeline.weights.gguf import dequantised
 

@@ -15,11 +15,12 @@ from support.pipelines import word_pipeline
 from support.tiny_encoder import write_encoder_folder
 
 from rag_pipeline.pipeline import RagPipeline
+from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.loop import TrainingSettings
+from rag_pipeline.training.progress import Progress
 from rag_pipeline.tuning.embedder import EmbedderWanted, TunedEmbedder
 from rag_pipeline.tuning.encoder import EncoderSettings
-from rag_pipeline.tuning.errors import ExamplesError, TrainingError
-from rag_pipeline.tuning.progress import Progress
-from rag_pipeline.tuning.training import TrainingSettings
+from rag_pipeline.tuning.errors import ExamplesError
 from rag_pipeline.tuning.triples import triples_of_history
 from rag_pipeline.weights.errors import WeightsMissingError
 from storage.errors import InvalidRecordError, NotFoundError, SpaceMismatchError

@@ -20,11 +20,12 @@ from rag_pipeline.generation.loading import load
 from rag_pipeline.generation.transformers_model import TransformersModel
 from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.settings import default_cache
+from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.progress import Progress
 from rag_pipeline.tuning.adapters import AdapterSettings
 from rag_pipeline.tuning.courses import AnswerCourse, GeneratorSettings, PreferenceCourse
-from rag_pipeline.tuning.errors import ExamplesError, TrainingError
+from rag_pipeline.tuning.errors import ExamplesError
 from rag_pipeline.tuning.generator_report import GeneratorWanted, TunedGenerator
-from rag_pipeline.tuning.progress import Progress
 from rag_pipeline.weights.errors import WeightsMissingError
 from rag_pipeline.weights.store import WeightStore
 from storage.errors import NotFoundError

@@ -12,9 +12,9 @@ from support.tiny_model import write_model_folder
 from rag_pipeline.evaluation.comparison import Comparison, compare
 from rag_pipeline.evaluation.record import Evaluation
 from rag_pipeline.generation.loading import Loaded, load
+from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.tuning.adapters import Adapted, AdapterSettings
 from rag_pipeline.tuning.answer_measures import judge_answers, judge_preferences, reward_accuracy
-from rag_pipeline.tuning.errors import TrainingError
 from rag_pipeline.tuning.preference import preference_loss
 from rag_pipeline.tuning.sequences import TokenSequence, batched, score_answers, sequence_of
 

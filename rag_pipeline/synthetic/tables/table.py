@@ -78,6 +78,11 @@ class Schema:
     def as_json(self) -> list[dict[str, Any]]:
         return [asdict(column) for column in self.columns]
 
+    @classmethod
+    def from_json(cls, columns: Sequence[Mapping[str, Any]]) -> "Schema":
+        """What `as_json` gave. Raises `TypeError` or `TableError` for anything else."""
+        return cls(columns=tuple(Column(**column) for column in columns))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:

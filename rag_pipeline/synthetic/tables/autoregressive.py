@@ -12,9 +12,9 @@ Tractable Density Estimator"; Hoogeboom et al., ICLR 2022, arXiv:2110.02037, eq.
 Shapes: B records, D columns, K codes of all columns together, E wide embeddings, H wide network.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rag_pipeline.synthetic.coding import Codec, Codes, Wanted, encoded, learnt
 from rag_pipeline.synthetic.errors import SyntheticError
-from rag_pipeline.synthetic.table import Column, Schema, Table, Values
-from rag_pipeline.tuning.checkpoints import CheckpointFile
-from rag_pipeline.tuning.progress import Progress, ignore
-from rag_pipeline.tuning.training import Trained, TrainingSettings, sliced, train
+from rag_pipeline.synthetic.generator import Fitting
+from rag_pipeline.synthetic.tables.coding import (
+    Arrays,
+    Codec,
+    Codes,
+    Wanted,
+    arrays_of,
+    encoded,
+    kinds_of,
+    learnt,
+    restored,
+    under,
+)
+from rag_pipeline.synthetic.tables.table import Column, Schema, Table, Values
+from rag_pipeline.training.loop import Trained, TrainingSettings, sliced, train
 
 FEWEST_RECORDS = 100
 _HELD_BACK = 20
@@ -43,7 +53,7 @@ _BLOCKS_APART = 1_000_003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class Settings:
     """How large the network is, and for how long it learns."""
 
     width: int = 256
@@ -64,20 +74,20 @@ class Network(nn.Module):
     position: Tensor
     """(K + D,)"""
 
-    def __init__(self, codecs: Sequence[Codec], size: Size) -> None:
+    def __init__(self, codecs: Sequence[Codec], settings: Settings) -> None:
         super().__init__()
         self.sizes = [codec.size for codec in codecs]
         columns, total = len(codecs), sum(self.sizes) + len(codecs)
         firsts = np.cumsum([0, *(codes + 1 for codes in self.sizes[:-1])])
-        self.embedding = nn.Embedding(total, size.embedding)
+        self.embedding = nn.Embedding(total, settings.embedding)
         nn.init.normal_(self.embedding.weight, std=0.5)
         self.register_buffer("first", torch.tensor(firsts), persistent=False)
         self.register_buffer("hidden", torch.tensor(self.sizes), persistent=False)
         self.register_buffer("position", _positions(codecs), persistent=False)
-        self.read = nn.Linear(columns * (size.embedding + 1), size.width)
-        self.blocks = nn.ModuleList(_block(size.width) for _ in range(size.depth))
-        self.norm = nn.LayerNorm(size.width)
-        self.write = nn.Linear(size.width, sum(self.sizes))
+        self.read = nn.Linear(columns * (settings.embedding + 1), settings.width)
+        self.blocks = nn.ModuleList(_block(settings.width) for _ in range(settings.depth))
+        self.norm = nn.LayerNorm(settings.width)
+        self.write = nn.Linear(settings.width, sum(self.sizes))
         nn.init.zeros_(self.write.bias)
 
     def forward(self, codes: Tensor, known: Tensor) -> tuple[Tensor, ...]:
@@ -105,7 +115,7 @@ def _block(width: int) -> nn.Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Learning:
-    """The task that `rag_pipeline.tuning.training` trains."""
+    """The task that `rag_pipeline.training.loop` trains."""
 
     model: Network
     learnt: Tensor
@@ -155,45 +165,43 @@ def _nats(model: Network, codes: Tensor, known: Tensor) -> Tensor:
 class Autoregressive:
     """Draws records like those that it has learnt."""
 
+    method: ClassVar[str] = "table/autoregressive"
+
     schema: Schema
     codecs: Mapping[str, Codec]
     """By the name of each column that is learnt: keys and texts are not."""
     network: Network
-    size: Size
+    settings: Settings
 
     @classmethod
     def fit(
         cls,
         table: Table,
-        *,
-        size: Size | None = None,
-        seed: int = 0,
-        threads: int = 1,
-        checkpoints: CheckpointFile | None = None,
-        observe: Callable[[Progress], None] = ignore,
+        settings: Settings | None = None,
+        fitting: Fitting | None = None,
     ) -> tuple[Self, Trained]:
         """Learn a table of at least `FEWEST_RECORDS` records. The same arguments give the same
         weights. Raises `SyntheticError`, `TrainingError`."""
-        size = size or Size()
+        settings, fitting = settings or Settings(), fitting or Fitting()
         codecs = _codecs(table)
-        chance = np.random.default_rng(seed)
+        chance = np.random.default_rng(fitting.seed)
         codes = torch.tensor(_encoded(codecs, table))[chance.permutation(len(table))]
         held_back = min(max(len(table) // _HELD_BACK, 1), _MOST_VALIDATED)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = Network([*codecs.values()], size)
+            torch.manual_seed(fitting.seed)
+            network = Network([*codecs.values()], settings)
         task = Learning(model=network, learnt=codes[held_back:], held_back=codes[:held_back])
-        settings = TrainingSettings(
-            epochs=max(1, round(size.steps * size.batch_size / len(task.learnt))),
-            batch_size=size.batch_size,
-            learning_rate=size.learning_rate,
+        training = TrainingSettings(
+            epochs=max(1, round(settings.steps * settings.batch_size / len(task.learnt))),
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
             validations=1,
             patience=20,
-            seed=seed,
-            threads=threads,
+            seed=fitting.seed,
+            threads=fitting.threads,
         )
-        trained = train(task, settings, checkpoints=checkpoints, observe=observe)
-        return cls(schema=table.schema, codecs=codecs, network=network, size=size), trained
+        trained = train(task, training, checkpoints=fitting.checkpoints, observe=fitting.observe)
+        return cls(schema=table.schema, codecs=codecs, network=network, settings=settings), trained
 
     def sample(self, count: int, *, seed: int = 0) -> Table:
         """That many records. The same seed gives the same ones."""
@@ -281,9 +289,25 @@ class Autoregressive:
         drawable = [*self.codecs.values()][column].drawable
         return torch.tensor(drawable).float().log()
 
-    def parameters(self) -> dict[str, Any]:
-        """All but the weights and what the codecs learnt, as JSON."""
-        return {"schema": self.schema.as_json(), "size": asdict(self.size)}
+    def about(self) -> dict[str, Any]:
+        return {
+            "schema": self.schema.as_json(),
+            "settings": asdict(self.settings),
+            "codecs": kinds_of(self.codecs),
+        }
+
+    def arrays(self) -> Arrays:
+        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
+        return weights | dict(arrays_of(self.codecs))
+
+    @classmethod
+    def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
+        settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
+        network = Network([*codecs.values()], settings)
+        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
+        network.load_state_dict(weights)
+        schema = Schema.from_json(about["schema"])
+        return cls(schema=schema, codecs=codecs, network=network.eval(), settings=settings)
 
 
 def _codecs(table: Table) -> dict[str, Codec]:

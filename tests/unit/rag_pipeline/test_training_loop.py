@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rag_pipeline.tuning.checkpoints import CheckpointFile
-from rag_pipeline.tuning.errors import TrainingError
-from rag_pipeline.tuning.progress import Progress, ignore
-from rag_pipeline.tuning.training import Trained, TrainingSettings, rate, sliced, train
+from rag_pipeline.training.checkpoints import CheckpointFile
+from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.loop import Trained, TrainingSettings, rate, sliced, train
+from rag_pipeline.training.progress import Progress, ignore
 
 _SETTINGS = TrainingSettings(epochs=3, batch_size=4, learning_rate=0.05, patience=50)
 

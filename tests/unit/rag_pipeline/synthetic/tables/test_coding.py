@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_pipeline.synthetic.coding import FEWEST, NameCodec, NumberCodec, Range
 from rag_pipeline.synthetic.errors import SyntheticError
+from rag_pipeline.synthetic.tables.coding import FEWEST, NameCodec, NumberCodec, Range
 
 NUMBERS = st.lists(
     st.one_of(st.integers(-50, 50).map(float), st.floats(-1e6, 1e6), st.just(float("nan"))),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_pipeline.tuning.errors import TrainingError
+from rag_pipeline.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor

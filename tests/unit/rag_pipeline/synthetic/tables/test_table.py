@@ -3,7 +3,7 @@
 import pytest
 
 from rag_pipeline.synthetic.errors import TableError
-from rag_pipeline.synthetic.table import Column, Schema, table_of
+from rag_pipeline.synthetic.tables.table import Column, Schema, table_of
 
 RECORDS = [
     {

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_pipeline.synthetic.errors import SyntheticError
-from rag_pipeline.synthetic.table import Names, Numbers, Table, Values
+from rag_pipeline.synthetic.tables.table import Names, Numbers, Table, Values
 
 _BINS = 10
 _FOLDS = 3

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from rag_pipeline.synthetic.errors import TableError
-from rag_pipeline.synthetic.files import read_table
+from rag_pipeline.synthetic.tables.files import read_table
 
 
 def test_one_table_is_the_same_from_each_form_of_file(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rag_pipeline.tuning.checkpoints import Checkpoint, CheckpointFile, Validation, Weights
-from rag_pipeline.tuning.errors import TrainingError
-from rag_pipeline.tuning.progress import Progress, ignore
+from rag_pipeline.training.checkpoints import Checkpoint, CheckpointFile, Validation, Weights
+from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.progress import Progress, ignore
 
 _SEEDS_APART = 1_000_003
 

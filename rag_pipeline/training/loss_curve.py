@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rag_pipeline.evaluation.plot import SUFFIXES
-from rag_pipeline.tuning.checkpoints import Validation
-from rag_pipeline.tuning.errors import TrainingError
+from rag_pipeline.training.checkpoints import Validation
+from rag_pipeline.training.errors import TrainingError
 
 _INCHES = (8.0, 4.2)
 _DOTS_AN_INCH = 150

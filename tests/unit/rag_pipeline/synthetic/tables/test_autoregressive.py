@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_pipeline.synthetic.autoregressive import Autoregressive, Size
-from rag_pipeline.synthetic.coding import Range
 from rag_pipeline.synthetic.errors import ModelFileError, SyntheticError
-from rag_pipeline.synthetic.quality import detection, efficacy, quality
+from rag_pipeline.synthetic.generator import Fitting
+from rag_pipeline.synthetic.judging.tables import detection, efficacy, quality
 from rag_pipeline.synthetic.saved import ABOUT, TENSORS, load_generator, save_generator
-from rag_pipeline.synthetic.table import Table, table_of
+from rag_pipeline.synthetic.tables.autoregressive import Autoregressive, Settings
+from rag_pipeline.synthetic.tables.coding import Range
+from rag_pipeline.synthetic.tables.table import Table, table_of
 
-SMALL = Size(width=64, depth=1, embedding=8, steps=600, batch_size=128, learning_rate=6e-3)
+SMALL = Settings(width=64, depth=1, embedding=8, steps=600, batch_size=128, learning_rate=6e-3)
 
 
 def people(count: int, seed: int) -> Table:
@@ -35,7 +36,7 @@ def real() -> Table:
 
 @pytest.fixture(scope="module")
 def model(real: Table) -> Autoregressive:
-    return Autoregressive.fit(real, size=SMALL)[0]
+    return Autoregressive.fit(real, SMALL)[0]
 
 
 def same(one: Table, other: Table) -> bool:
@@ -61,8 +62,8 @@ def test_the_same_seed_draws_the_same_and_another_one_does_not(model: Autoregres
 
 
 def test_the_same_table_and_seed_give_the_same_weights(real: Table) -> None:
-    size = Size(width=32, depth=1, embedding=4, steps=20)
-    first, second = (Autoregressive.fit(real, size=size, seed=5)[0] for _ in range(2))
+    size = Settings(width=32, depth=1, embedding=4, steps=20)
+    first, second = (Autoregressive.fit(real, size, Fitting(seed=5))[0] for _ in range(2))
     for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert np.array_equal(one.detach().numpy(), other.detach().numpy())
 
@@ -111,7 +112,7 @@ def test_a_record_that_contradicts_itself_is_stranger_than_others(model: Autoreg
 
 def test_too_few_records_are_refused() -> None:
     with pytest.raises(SyntheticError, match="99 records are too few"):
-        Autoregressive.fit(people(99, 1), size=SMALL)
+        Autoregressive.fit(people(99, 1), SMALL)
 
 
 def test_what_is_saved_and_loaded_draws_the_same(model: Autoregressive, tmp_path: Path) -> None:
@@ -130,9 +131,9 @@ def test_damaged_and_foreign_files_are_refused(model: Autoregressive, tmp_path: 
     (tmp_path / TENSORS).write_bytes(whole)
     about = json.loads((tmp_path / ABOUT).read_text())
     for change, said in (
-        ({"form": 2}, "another form"),
-        ({"method": "os.system"}, "another form"),
-        ({"size": {**about["size"], "width": 32}}, "does not fit together"),
+        ({"form": 1}, "another form"),
+        ({"method": "os.system"}, "no method 'os.system'"),
+        ({"settings": {**about["settings"], "width": 32}}, "does not fit together"),
         ({"codecs": [["age", "pickle"]]}, "does not fit together"),
     ):
         (tmp_path / ABOUT).write_text(json.dumps({**about, **change}))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from rag_pipeline.tuning.errors import TrainingError
+from rag_pipeline.training.errors import TrainingError
 
 _RESULT = "merged-"
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_pipeline.synthetic.errors import SyntheticError
-from rag_pipeline.synthetic.table import Column, Names, Numbers, Values
+from rag_pipeline.synthetic.tables.table import Column, Names, Numbers, Values
 
 Codes = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float64]
@@ -289,6 +289,42 @@ def learnt(column: Column, values: Values) -> Codec:
         decimals = column.decimals if column.kind == "number" else 0
         return NumberCodec.learnt(np.asarray(values, np.float64), decimals=decimals)
     return NameCodec.learnt(np.asarray(values, np.object_))
+
+
+_KINDS: Mapping[str, type[NumberCodec] | type[NameCodec]] = {
+    "number": NumberCodec,
+    "name": NameCodec,
+}
+
+
+def kinds_of(codecs: Mapping[str, Codec]) -> list[list[str]]:
+    """By column, in order, which codec it has: JSON."""
+    return [
+        [name, next(kind for kind, of_kind in _KINDS.items() if isinstance(codec, of_kind))]
+        for name, codec in codecs.items()
+    ]
+
+
+def arrays_of(codecs: Mapping[str, Codec]) -> Arrays:
+    """All that the codecs learnt, under the number of their column."""
+    return {
+        f"codec.{number}.{name}": np.ascontiguousarray(array)
+        for number, codec in enumerate(codecs.values())
+        for name, array in codec.arrays().items()
+    }
+
+
+def restored(kinds: Sequence[Sequence[str]], arrays: Arrays) -> dict[str, Codec]:
+    """What `kinds_of` and `arrays_of` gave. Raises `KeyError` for what is not there."""
+    return {
+        name: _KINDS[kind].from_arrays(under(f"codec.{number}.", arrays))
+        for number, (name, kind) in enumerate(kinds)
+    }
+
+
+def under(prefix: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """Those whose name begins so, by the rest of it."""
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def encoded(codecs: Sequence[Codec], columns: Sequence[Values]) -> Codes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_pipeline.synthetic.errors import TableError
-from rag_pipeline.synthetic.table import Schema, Table, table_of
+from rag_pipeline.synthetic.tables.table import Schema, Table, table_of
 
 
 def read_table(path: Path, schema: Schema | None = None) -> Table:
