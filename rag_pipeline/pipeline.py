@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from rag_pipeline.retrieval.query import AsOf
     from rag_pipeline.retrieval.rerank.texts import TextScorer
     from rag_pipeline.retrieval.search import SearchResult
+    from rag_pipeline.synthetic.synthetic_data import SyntheticData
     from rag_pipeline.training.progress import Progress as TrainingProgress
     from rag_pipeline.tuning.courses import AnswerCourse, PreferenceCourse
     from rag_pipeline.tuning.embedder import EmbedderWanted, TunedEmbedder
@@ -84,6 +85,8 @@ class Asking(TypedDict, total=False):
     """Answer with sentences of the documents alone, and ask no model."""
     strict: bool | None
     """Leave out what nothing bears out, or else mark it; None: as the settings say."""
+    origins: Origins
+    """What may be evidence; real documents alone if not given."""
     template: str | None
     """A prompt template, NAME or NAME@VERSION; None: as the settings say."""
     application: str | None
@@ -174,6 +177,13 @@ class RagPipeline:
         from rag_pipeline.versions.model_registry import ModelRegistry
 
         return ModelRegistry(self._parts, self._principal)
+
+    @property
+    def synthetic(self) -> "SyntheticData":
+        """Sets of records, what learns them, and what is drawn."""
+        from rag_pipeline.synthetic.synthetic_data import SyntheticData
+
+        return SyntheticData(self._parts, self._principal)
 
     @property
     def templates(self) -> "PromptTemplates":
@@ -420,7 +430,7 @@ class RagPipeline:
         limit: int = 10,
         mode: Mode = "hybrid",
         collection: str | Sequence[str] = DEFAULT_COLLECTION,
-        origins: Origins = "real",
+        origins: Origins | None = None,
         where: "str | Mapping[str, Any] | Filter | None" = None,
         as_of: "AsOf | None" = None,
         operators: bool = False,
@@ -435,6 +445,7 @@ class RagPipeline:
         """The chunks that fit `query` best, of one collection or of several together.
 
         `where` is a filter, as text (`"year >= 2020 and tag in ('a', 'b')"`), as JSON or parsed.
+        Synthetic documents are found only if `origins` says so, or `where` names `origin`.
         `as_of` is a generation or a time: the corpus as it was then. With `operators`, quotes,
         `*`, `+` and `-` in the query are operators. `diversity`, up to 1, prefers hits that say
         different things; `collapse` leaves out near copies of better hits; `expand` gives
@@ -458,7 +469,7 @@ class RagPipeline:
                 principal=self._principal,
                 limit=limit,
                 mode=mode,
-                origins=_origins(origins),
+                origins=None if origins is None else _origins(origins),
                 where=_filter(where),
                 as_of=as_of,
                 operators=operators,
@@ -479,7 +490,7 @@ class RagPipeline:
         limit: int = 10,
         mode: Mode = "hybrid",
         collection: str | Sequence[str] = DEFAULT_COLLECTION,
-        origins: Origins = "real",
+        origins: Origins | None = None,
         where: "str | Mapping[str, Any] | Filter | None" = None,
         as_of: "AsOf | None" = None,
     ) -> "list[SearchResult]":
@@ -492,7 +503,7 @@ class RagPipeline:
             principal=self._principal,
             limit=limit,
             mode=mode,
-            origins=_origins(origins),
+            origins=None if origins is None else _origins(origins),
             where=_filter(where),
             as_of=as_of,
         )
@@ -524,6 +535,7 @@ class RagPipeline:
             instructions=asking.get("instructions", ""),
             sampling=asking.get("sampling"),
             strict=asking.get("strict"),
+            origins=_origins(asking.get("origins", "real")),
             application=asking.get("application"),
             category=asking.get("category"),
             tags=tuple(asking.get("tags", ())),

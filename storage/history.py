@@ -48,6 +48,7 @@ from storage.records import (
     DocumentId,
     Evidence,
     Message,
+    Origin,
     Principal,
     PromptEnd,
     PromptId,
@@ -296,6 +297,7 @@ def _citation(row: Row[*tuple[Any, ...]]) -> Citation:
         score=row.score,
         page=row.page,
         headings=tuple(row.headings or ()),
+        origin=Origin(row.origin),
     )
 
 

@@ -221,6 +221,7 @@ def insert_citations(
             "score": citation.score,
             "page": citation.page,
             "headings": [*citation.headings] or None,
+            "origin": citation.origin.value,
         }
         for ordinal, citation in enumerate(citations)
     ]

@@ -426,6 +426,7 @@ class Citation:
     score: float
     page: int | None = None
     headings: tuple[str, ...] = ()
+    origin: Origin = Origin.REAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from rag_pipeline.cli.output import print_json, say, writing
 from rag_pipeline.cli.place import place_in
 
 if TYPE_CHECKING:
+    from rag_pipeline.defaults import Origins
     from rag_pipeline.generation.answer import Answer, AnswerStream
     from rag_pipeline.pipeline import Asking, RagPipeline
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 @click.option("--application", metavar="NAME", help="The program that asks.")
 @click.option("--category", metavar="NAME", help="What it belongs to, on record.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="To find it again; repeatable.")
+@click.option(
+    "--origin",
+    type=click.Choice(["real", "synthetic", "both"]),
+    default="real",
+    show_default=True,
+    help="Which documents it may be answered from.",
+)
 @click.option("--template", metavar="NAME[@VERSION]", help="Of `rag prompts list`.")
 @click.option(
     "--idempotency-key",
@@ -55,6 +63,7 @@ def ask(
     application: str | None,
     category: str | None,
     tags: tuple[str, ...],
+    origin: "Origins",
     template: str | None,
     idempotency_key: str | None,
     extractive: bool,
@@ -89,6 +98,7 @@ def ask(
         "application": application,
         "category": category,
         "tags": tags,
+        "origins": origin,
         "template": template,
         "idempotency_key": idempotency_key,
     }
@@ -150,7 +160,8 @@ def _print_answer(answer: "Answer") -> None:
             start=citation.start,
             end=citation.end,
         )
-        click.echo(f"  {number}. {place}")
+        written = " (synthetic)" if citation.origin == "synthetic" else ""
+        click.echo(f"  {number}. {place}{written}")
         click.echo(f"     “{quote}”")
 
 

@@ -42,9 +42,7 @@ _SHOWN_CHARACTERS = 200
 @click.option(
     "--origin",
     type=click.Choice(["real", "synthetic", "both"]),
-    default="real",
-    show_default=True,
-    help="Synthetic documents are found only when asked for.",
+    help="Which documents; real ones, unless --where names `origin`.",
 )
 @click.option("--explain", is_flag=True, help="Say of each result why it stands where it stands.")
 @click.option(
@@ -92,7 +90,7 @@ def search(
     mode: Mode,
     where: str | None,
     as_of: str | None,
-    origin: Origins,
+    origin: Origins | None,
     queries: Path | None,
     run_file: Path | None,
     collections: tuple[str, ...],

@@ -50,13 +50,14 @@ from rag_pipeline.retrieval.search import Retriever, SearchResult
 from storage.conversations import chain_to, latest_in_session
 from storage.engine import Database
 from storage.names import check_name, check_text
-from storage.reading import CorpusReader
+from storage.reading import REAL_ONLY, CorpusReader
 from storage.records import (
     AnswerState,
     Citation,
     Evidence,
     Hit,
     Message,
+    Origin,
     Principal,
     PromptEnd,
     PromptId,
@@ -84,6 +85,8 @@ class Asked:
     """None: as the settings say."""
     strict: bool | None = None
     """Whether sentences without support are left out, or marked; None: as the settings say."""
+    origins: frozenset[Origin] = REAL_ONLY
+    """What may be evidence."""
     as_of: AsOf | None = None
     """A generation or a time, to answer from the documents as they were then."""
     fence: str | None = None
@@ -181,6 +184,7 @@ class Answerer:
             question,
             limit=self.settings.passages,
             principal=asked.principal,
+            origins=asked.origins,
             collapse=True,
             as_of=asked.as_of,
         )
@@ -371,6 +375,7 @@ class Answerer:
             principal=asked.principal,
             extractive=isinstance(self.drafter, Extractive),
             strict=self.settings.strict if asked.strict is None else asked.strict,
+            origins=asked.origins,
             instructions=asked.instructions,
             fence=fence,
             follows=asked.follows,

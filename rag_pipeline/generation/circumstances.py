@@ -14,7 +14,8 @@ from typing import Any
 from rag_pipeline.generation.confidence import Judge
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.settings import RetrievalSettings
-from storage.records import EmbeddingSpace, Principal, PromptId
+from storage.reading import REAL_ONLY
+from storage.records import EmbeddingSpace, Origin, Principal, PromptId
 
 _NOT_IN_ANSWERS = {
     "server",
@@ -37,6 +38,8 @@ class Circumstances:
     extractive: bool
     """Whether no model was to be asked."""
     strict: bool
+    origins: frozenset[Origin] = REAL_ONLY
+    """What might be evidence."""
     instructions: str = ""
     fence: str = ""
     """What the passages were fenced with; empty: nothing."""
@@ -61,6 +64,7 @@ class Circumstances:
             "principal": {key: value for key, value in principal.items() if value},
             "extractive": self.extractive,
             "strict": self.strict,
+            "origins": [] if self.origins == REAL_ONLY else sorted(self.origins),
             "instructions": self.instructions,
             "fence": self.fence,
             "follows": list(self.follows),
@@ -84,6 +88,7 @@ class Circumstances:
             ),
             extractive=stored.get("extractive") is True,
             strict=stored.get("strict") is True,
+            origins=frozenset(map(Origin, stored.get("origins", REAL_ONLY))),
             instructions=stored.get("instructions", ""),
             fence=stored.get("fence", ""),
             follows=tuple(map(PromptId, stored.get("follows", ()))),

@@ -152,6 +152,7 @@ def cited(span: Span, answer_start: int, answer_end: int, score: float) -> Sente
         answer_start=answer_start,
         answer_end=answer_end,
         score=score,
+        origin=source.origin,
     )
     return SentenceSupport(
         start=answer_start, end=answer_end, standing="supported", citation=citation

@@ -18,6 +18,7 @@ from storage.records import (
     Citation,
     DocumentId,
     Evidence,
+    Origin,
     PromptEnd,
     PromptRecord,
     PromptStart,
@@ -94,7 +95,14 @@ class Outcome:
         given = {field.name: stored[field.name] for field in fields(cls)}
         given["evidence"] = tuple(Evidence(**one) for one in given["evidence"])
         given["citations"] = tuple(
-            Citation(**{**one, "headings": tuple(one["headings"])}) for one in given["citations"]
+            Citation(
+                **{
+                    **one,
+                    "headings": tuple(one["headings"]),
+                    "origin": Origin(one.get("origin", Origin.REAL)),
+                }
+            )
+            for one in given["citations"]
         )
         return cls(**given)
 

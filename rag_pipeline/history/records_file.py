@@ -22,6 +22,7 @@ from storage.records import (
     Judge,
     Message,
     MessageRole,
+    Origin,
     PromptRecord,
     PromptStatus,
     Score,
@@ -65,6 +66,8 @@ class _Citation(_Strict):
     score: float
     page: _Small | None
     headings: list[str]
+    origin: Origin = Origin.REAL
+    """Records of before it was said are of real documents."""
 
 
 class _Score(_Strict):

@@ -239,6 +239,7 @@ class Replayer:
             instructions=then.instructions,
             sampling=_sampling(record.sampling),
             strict=then.strict,
+            origins=then.origins,
             as_of=self._as_of(record),
             fence=then.fence or None,
         )

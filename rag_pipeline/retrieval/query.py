@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rag_pipeline.defaults import Mode
 from rag_pipeline.errors import QueryError
-from storage.filters import Filter
+from storage.filters import Filter, field_names
 from storage.reading import REAL_ONLY
 from storage.records import KeywordClause, Origin, Position, Principal, Vectors
 
@@ -47,6 +47,7 @@ class Request:
     limit: int
     mode: Mode = "hybrid"
     origins: frozenset[Origin] = REAL_ONLY
+    """What is found at all; `origins_in` says it for a filter."""
     where: Filter | None = None
     as_of: AsOf | None = None
     """None: what is served now."""
@@ -79,6 +80,12 @@ class Query:
     def clauses(self) -> Sequence[KeywordClause]:
         """The operators of the query; none in plain text."""
         return () if isinstance(self.keywords, str) else self.keywords
+
+
+def origins_in(where: Filter | None) -> frozenset[Origin]:
+    """What is found where nobody says it: real documents, unless the filter asks for an origin."""
+    asks = where is not None and "origin" in field_names(where)
+    return frozenset(Origin) if asks else REAL_ONLY
 
 
 def check_request(request: Request) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from rag_pipeline.defaults import Mode
 from rag_pipeline.retrieval.explain import Explanation, explained
 from rag_pipeline.retrieval.hits import hits, selected, with_context
-from rag_pipeline.retrieval.query import AsOf, Query, Request, check_request
+from rag_pipeline.retrieval.query import AsOf, Query, Request, check_request, origins_in
 from rag_pipeline.retrieval.ranking import (
     Gathered,
     Ranking,
@@ -65,7 +65,7 @@ class Retriever:
         principal: Principal,
         limit: int,
         mode: Mode = "hybrid",
-        origins: frozenset[Origin] = REAL_ONLY,
+        origins: frozenset[Origin] | None = None,
         where: Filter | None = None,
         as_of: AsOf | None = None,
         operators: bool = False,
@@ -87,7 +87,7 @@ class Retriever:
             principal=principal,
             limit=limit,
             mode=mode,
-            origins=origins,
+            origins=origins_in(where) if origins is None else origins,
             where=where,
             as_of=as_of,
             operators=operators,
@@ -110,7 +110,7 @@ class Retriever:
         principal: Principal,
         limit: int,
         mode: Mode = "hybrid",
-        origins: frozenset[Origin] = REAL_ONLY,
+        origins: frozenset[Origin] | None = None,
         where: Filter | None = None,
         as_of: AsOf | None = None,
     ) -> list[SearchResult]:
@@ -122,7 +122,7 @@ class Retriever:
             principal=principal,
             limit=limit,
             mode=mode,
-            origins=origins,
+            origins=origins_in(where) if origins is None else origins,
             where=where,
             as_of=as_of,
         )

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import ConfigDict, Field
 
 from ingest.sentences import sentences
-from rag_pipeline.defaults import DEFAULT_COLLECTION
+from rag_pipeline.defaults import DEFAULT_COLLECTION, Origins
 from rag_pipeline.generation.answer_json import answer_json
 from rag_pipeline.generation.language_model import Turn
 from rag_pipeline.pipeline import RagPipeline
@@ -54,6 +54,8 @@ class AskRequest(SamplingGiven):
     instructions: Text = ""
     strict: bool | None = None
     """Leave out sentences that nothing bears out; null: as the settings say."""
+    origins: Origins = "real"
+    """Which documents it may be answered from."""
     template: Text | None = None
     """NAME or NAME@VERSION of a prompt template; null: as the settings say."""
     application: Text | None = None
@@ -111,6 +113,7 @@ def _question(rag: RagPipeline, given: AskRequest, request: Request) -> Question
         session=given.session or session_of(request, None),
         parent_id=given.parent_id,
         strict=given.strict,
+        origins=given.origins,
         template=given.template,
         belongs=Belonging(
             application=given.application,

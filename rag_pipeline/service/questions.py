@@ -6,6 +6,7 @@ from typing import Literal
 
 from fastapi import Request
 
+from rag_pipeline.defaults import Origins
 from rag_pipeline.generation.language_model import Sampling, Turn
 from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.retrieval.query import MAX_QUERY_CHARACTERS
@@ -45,6 +46,8 @@ class Question:
     parent_id: str | None = None
     strict: bool | None = None
     """Whether sentences without support are left out; None: as the settings say."""
+    origins: Origins = "real"
+    """Which documents it may be answered from."""
     template: str | None = None
     """A prompt template; None: as the settings say."""
     belongs: Belonging = NOWHERE

@@ -89,6 +89,7 @@ def telling(rag: RagPipeline, question: Question) -> Writing[Told]:
         session=question.session,
         parent_id=question.parent_id,
         strict=question.strict,
+        origins=question.origins,
         template=question.template,
         application=question.belongs.application,
         category=question.belongs.category,

@@ -211,6 +211,7 @@ class CitationRow(Table):
     page: Mapped[int | None]
     headings: Mapped[list[str] | None] = mapped_column(JsonValue)
     """Kept here, as the quote is: a text may be divided anew, or be forgotten."""
+    origin: Mapped[str] = mapped_column(String(9), server_default="real")
 
 
 class ScoreRow(Table):

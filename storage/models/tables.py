@@ -9,6 +9,7 @@ from storage.models import (
     indexing,
     prompt_search,
     prompts,
+    record_sets,
     rollups,
     versions,
 )
@@ -24,6 +25,7 @@ SUBJECTS = (
     indexing,
     prompt_search,
     prompts,
+    record_sets,
     rollups,
     versions,
 )

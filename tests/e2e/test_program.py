@@ -29,7 +29,7 @@ ANSWER_KEYS = {
 }
 CITATION_KEYS = {
     *("quote", "source", "document_id", "external_id", "chunk_id", "start", "end"),
-    *("answer_start", "answer_end", "score", "page", "headings"),
+    *("answer_start", "answer_end", "score", "page", "headings", "origin"),
 }
 
 

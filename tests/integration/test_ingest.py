@@ -21,7 +21,7 @@ from ingest.pipeline import Ingestion, Observer
 from ingest.read import SourceDefaults
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import SpaceMismatchError
-from storage.records import LOCAL_OWNER, Committed, Outline, Principal
+from storage.records import LOCAL_OWNER, Committed, Origin, Outline, Principal
 from storage.runs import Runs
 
 
@@ -372,6 +372,25 @@ def test_synthetic_documents_are_found_only_when_asked_for(rag: RagPipeline, doc
     assert found(rag, "rain") == {"real.txt"}
     assert found(rag, "rain", origins="synthetic") == {"made.txt"}
     assert found(rag, "rain", origins="both") == {"real.txt", "made.txt"}
+    assert found(rag, "rain", where="origin = 'synthetic'") == {"made.txt"}
+    assert found(rag, "rain", where="origin != 'synthetic'") == {"real.txt"}
+    assert found(rag, "rain", where="source like '%.txt'") == {"real.txt"}
+    assert found(rag, "rain", where="origin = 'synthetic'", origins="real") == set()
+
+
+def test_an_answer_rests_on_synthetic_documents_only_when_asked_to_and_says_so(
+    rag: RagPipeline, docs: Path
+) -> None:
+    (docs / "made.txt").write_text("The lighthouse of Hollow Point is 43 metres high.")
+    rag.ingest(docs / "made.txt", generator_id="vae-3")
+    question = "How high is the lighthouse of Hollow Point?"
+    assert rag.ask(question, extractive=True).citations == ()
+    told = rag.ask(question, extractive=True, origins="both")
+    assert {citation.origin for citation in told.citations} == {Origin.SYNTHETIC}
+    assert rag.history.show(told.prompt_id).citations == told.citations
+    (again,) = rag.history.replay([told.prompt_id])
+    assert again.difference is not None
+    assert not again.difference.is_changed
 
 
 def test_a_title_that_not_every_reader_may_know_is_no_search_word_for_them(

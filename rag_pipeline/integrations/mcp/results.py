@@ -52,6 +52,8 @@ class CitedSpan(BaseModel):
     score: float
     page: int | None
     headings: list[str]
+    origin: str
+    """real, or synthetic: a generator wrote what is quoted."""
 
 
 class Span(BaseModel):

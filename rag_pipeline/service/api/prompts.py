@@ -117,6 +117,7 @@ class ShownCitation(BaseModel):
     score: float
     page: int | None
     headings: list[str]
+    origin: Literal["real", "synthetic"]
 
 
 class GivenScore(BaseModel):

@@ -37,7 +37,8 @@ class SearchRequest(Body):
     collapse: bool = False
     expand: Annotated[int, Field(ge=0, le=MAX_CONTEXT)] = 0
     explain: bool = False
-    origins: Origins = "real"
+    origins: Origins | None = None
+    """Null: real documents, unless `where` names `origin`."""
 
 
 class Source(BaseModel):

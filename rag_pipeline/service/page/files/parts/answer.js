@@ -81,7 +81,7 @@ function mark(citation, generation, cite) {
       class: "cite",
       href: address("documents", id, { start, end, generation }),
       "data-item": true,
-      "aria-label": `Source ${number}: ${sourceName(citation)}`,
+      "aria-label": `Source ${number}: ${sourceName(citation)}${isSynthetic(citation) ? ", synthetic" : ""}`,
       onclick: follow,
     },
     String(number),
@@ -107,9 +107,18 @@ function source(citation, generation, cite) {
   link.replaceChildren(
     h("span", { class: "number" }, String(citation.number)),
     h("span", { class: "quote" }, citation.quote),
-    h("span", { class: "from" }, [sourceName(citation), place(citation)].filter(Boolean).join(" · ")),
+    h(
+      "span",
+      { class: "from" },
+      [sourceName(citation), place(citation), isSynthetic(citation) && "synthetic"].filter(Boolean).join(" · "),
+    ),
   );
   return link;
+}
+
+/** Whether a generator wrote what is cited. */
+function isSynthetic({ origin }) {
+  return origin === "synthetic";
 }
 
 /** The answer as plain text, with its sources below. */
@@ -123,7 +132,7 @@ export function asText({ answer, citations }) {
   }
   text += points.slice(at, answer.length);
   const once = new Map(
-    numbered(citations).map((one) => [one.number, `[${one.number}] ${one.source}: “${one.quote}”`]),
+    numbered(citations).map((one) => [one.number, `[${one.number}] ${one.source}${isSynthetic(one) ? " (synthetic)" : ""}: “${one.quote}”`]),
   );
   return [text, ...once.values()].join("\n");
 }
