@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from storage.keyword_index.bm25 import Bm25Index
     from storage.listing import DocumentListing
     from storage.prompt_listing import PromptListing
+    from storage.record_sets import RecordSets
     from storage.vector_index.faiss_index import FaissIndex
     from storage.version_records import ModelKind
     from storage.versions import Versions
@@ -133,6 +134,13 @@ class Composition:
         return Versions(self.database, self.settings.home)
 
     @cached_property
+    def record_sets(self) -> "RecordSets":
+        """Sets of records, real and synthetic."""
+        from storage.record_sets import RecordSets
+
+        return RecordSets(self.database)
+
+    @cached_property
     def templates(self) -> "PromptTemplates":
         """Prompt templates by name."""
         from rag_pipeline.generation.templates import PromptTemplates
@@ -169,6 +177,7 @@ class Composition:
         Raises `SettingsError` and `WeightsMissingError` for a name that is none, and what
         `_generator` takes for an outage.
         """
+        from rag_pipeline.generation.drafting import EXTRACTIVE
         from rag_pipeline.generation.echo_model import EchoModel
 
         if self._given_model is not None:
@@ -176,6 +185,10 @@ class Composition:
         generator = self.settings.generator
         if generator == ECHO:
             return EchoModel()
+        if generator == EXTRACTIVE:
+            raise SettingsError(
+                "a model has to write this, and the setting `generator` is `extractive`: name one"
+            )
         if generator.lower().startswith(("http://", "https://")):
             return self._served_model(generator)
         return self._local_model(generator)
