@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import rows_where
@@ -20,10 +20,16 @@ from storage.records import EmbeddingSpace, QuestionVector, Vectors
 _STORED = np.dtype("<f2")
 _BLOCK = 8_192
 _AT_ONCE = 500
+_ID = QuestionVectorRow.question_id
 _NEW_VECTOR = {
-    "sqlite": sqlite.insert(QuestionVectorRow).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(QuestionVectorRow).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(QuestionVectorRow).on_conflict_do_nothing().returning(_ID),
+    "postgresql": postgresql.insert(QuestionVectorRow).on_conflict_do_nothing().returning(_ID),
 }
+_KNOWN = select(_ID).where(
+    QuestionVectorRow.text_sha256 == bindparam("text_sha256"),
+    QuestionVectorRow.space_sha256 == bindparam("space_sha256"),
+)
+_NEW_QUESTION = insert(PromptQuestionRow)
 
 
 def keep(connection: Connection, number: int, question: QuestionVector) -> None:
@@ -32,13 +38,12 @@ def keep(connection: Connection, number: int, question: QuestionVector) -> None:
         "text_sha256": hashlib.sha256(question.text.encode("utf-8", "replace")).hexdigest(),
         "space_sha256": space_sha256(question.space),
     }
-    known = select(QuestionVectorRow.question_id).filter_by(**key)
-    question_id = connection.execute(known).scalar()
-    if question_id is None:
-        vector = np.asarray(question.vector, _STORED).tobytes()
-        connection.execute(_NEW_VECTOR[connection.dialect.name], {**key, "vector": vector})
-        question_id = connection.execute(known).scalar_one()
-    connection.execute(insert(PromptQuestionRow), {"number": number, "question_id": question_id})
+    vector = np.asarray(question.vector, _STORED).tobytes()
+    new = _NEW_VECTOR[connection.dialect.name]
+    question_id = connection.execute(new, {**key, "vector": vector}).scalar()
+    if question_id is None:  # most questions are new: only for others it is looked up
+        question_id = connection.execute(_KNOWN, key).scalar_one()
+    connection.execute(_NEW_QUESTION, {"number": number, "question_id": question_id})
 
 
 def near(
