@@ -13,6 +13,7 @@ from storage.following import as_vectors
 from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceLabelRow, SourceRow
 from storage.ports import DerivedIndex
 from storage.reading import holds_at
+from storage.record_checks import record_differences
 from storage.records import Collection, Ids, Vectors
 
 _SHOWN = 5
@@ -49,6 +50,7 @@ def database_differences(database: Database, generation: int) -> list[str]:
             *_held_back_from_readers(connection, generation),
             *_chunks_without_document(connection),
             *_chunks_unlike_their_document(connection, generation),
+            *record_differences(connection),
         ]
 
 

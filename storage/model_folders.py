@@ -1,5 +1,6 @@
 """Where the files of registered models are on this machine: `models/NAME/VERSION/` in the home."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,12 @@ class ModelFolders:
                 )
             put_in_place(copy, self.of(model))
         return self.of(model)
+
+    def remove(self, model: ModelVersion) -> None:
+        """Take its files off this machine. Raises `StorageError` where that can't be done."""
+        with disk_errors_told(self.root):
+            if (folder := self.of(model)).exists():
+                shutil.rmtree(folder)
 
     def _write_out(self, model: ModelVersion, folder: Path) -> None:
         with (

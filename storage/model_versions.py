@@ -145,6 +145,16 @@ def retire(connection: Connection, wanted: VersionReference, user: str, reason: 
         _log(connection, wanted.name, None, before, "retire", user, reason)
 
 
+def blobs_but(connection: Connection, model: ModelVersion) -> frozenset[str]:
+    """The SHA-256 of all files in the database that another version needs."""
+    return frozenset(
+        file.sha256
+        for other in list_models(connection, name=None, kind=None)
+        if other.model_id != model.model_id and other.storage == "blob" and other.state != "retired"
+        for file in other.files.values()
+    )
+
+
 def activations(connection: Connection, name: str) -> list[Activation]:
     """What was active when, newest first."""
     statement = (

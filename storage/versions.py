@@ -17,7 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from storage import dataset_versions, model_versions
-from storage.blob_pieces import pieces_of, put_blob
+from storage.blob_pieces import pieces_of, put_blob, remove_blob
 from storage.dataset_versions import Member
 from storage.engine import Database
 from storage.errors import InvalidRecordError
@@ -157,7 +157,7 @@ class Versions:
             "parameters": checked_json("parameters", parameters),
             "metrics": checked_json("metrics", metrics),
             "seed": checked_seed(seed),
-            "code_version": _code_version(),
+            "code_version": code_version(),
         }
         datasets = _roles(dataset, evaluated_on)
         with copied(folder, self.folders.root) as (copy, files):
@@ -223,7 +223,7 @@ class Versions:
         wanted = VersionReference(checked_name(name), version)
         self.folders.checked(self.model(wanted))
         with self._holding("model", name) as connection:
-            model_versions.make_active(connection, wanted, _user(user), _reason(reason))
+            model_versions.make_active(connection, wanted, user_name(user), _reason(reason))
             return model_versions.find_model(connection, wanted)
 
     def rollback(self, name: str, *, reason: str = "", user: str | None = None) -> ModelVersion:
@@ -234,7 +234,7 @@ class Versions:
         target = self.before(name)
         self.folders.checked(target)
         with self._holding("model", name) as connection:
-            model_versions.roll_back(connection, name, target, _user(user), _reason(reason))
+            model_versions.roll_back(connection, name, target, user_name(user), _reason(reason))
             return model_versions.find_model(connection, VersionReference(name, target.version))
 
     def before(self, name: str) -> ModelVersion:
@@ -248,8 +248,23 @@ class Versions:
         """Never use a version again; it stays on record. If it is active, none is then."""
         wanted = VersionReference(checked_name(name), version)
         with self._holding("model", name) as connection:
-            model_versions.retire(connection, wanted, _user(user), _reason(reason))
+            model_versions.retire(connection, wanted, user_name(user), _reason(reason))
             return model_versions.find_model(connection, wanted)
+
+    def discard(
+        self, name: str, version: int, *, reason: str = "", user: str | None = None
+    ) -> ModelVersion:
+        """Retire a version and remove its files; that it was there stays on record.
+
+        Raises `NotFoundError`, and `StorageError` where files can't be removed: then it is retired.
+        """
+        retired = self.retire(name, version, reason=reason, user=user)
+        with self._holding("model", name) as connection:
+            kept = model_versions.blobs_but(connection, retired)
+            for sha256 in {file.sha256 for file in retired.files.values()} - kept:
+                remove_blob(connection, sha256)
+        self.folders.remove(retired)
+        return retired
 
     @property
     def folders(self) -> ModelFolders:
@@ -267,13 +282,18 @@ class Versions:
     def _holding(self, kind: str, name: str) -> Iterator[Connection]:
         """A transaction that nobody else changes versions of this name in."""
         with self.database.write() as connection:
-            if not self.database.is_sqlite:
-                key = hashlib.sha256(f"{kind}/{name}".encode()).digest()[:4]
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:space, :key)"),
-                    {"space": _LOCK_SPACE, "key": int.from_bytes(key, "big", signed=True)},
-                )
+            hold_name(connection, kind, name)
             yield connection
+
+
+def hold_name(connection: Connection, kind: str, name: str) -> None:
+    """Let nobody else change versions of this name until the transaction ends."""
+    if connection.dialect.name != "sqlite":
+        key = hashlib.sha256(f"{kind}/{name}".encode()).digest()[:4]
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:space, :key)"),
+            {"space": _LOCK_SPACE, "key": int.from_bytes(key, "big", signed=True)},
+        )
 
 
 def _read(reference: Reference) -> VersionReference:
@@ -302,7 +322,8 @@ def _check_expected(expected: str | None, *found: str) -> None:
         )
 
 
-def _code_version() -> str:
+def code_version() -> str:
+    """Of this program."""
     try:
         return version(_PROGRAM)
     except PackageNotFoundError:
@@ -314,7 +335,7 @@ def _reason(given: str) -> str:
     return given
 
 
-def _user(given: str | None) -> str:
+def user_name(given: str | None) -> str:
     """Who did it: the name that is given, else that of the account."""
     if given is not None:
         if not given.strip() or len(given) > _MAX_USER or not given.isprintable():

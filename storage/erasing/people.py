@@ -23,6 +23,7 @@ from storage.models.prompts import (
     PromptTagRow,
     ScoreRow,
 )
+from storage.models.record_sets import RecordBatchRow
 from storage.models.versions import ModelActivationRow
 from storage.rollups import recounted
 from storage.uploads import owner_prefixes
@@ -147,6 +148,8 @@ def staying(connection: Connection, who: Asker) -> dict[str, ColumnElement[bool]
     if who.session_id is None:
         scores &= func.coalesce(ScoreRow.user_id, -1) != who.user_id
         stays["users"] = UserRow.user_id != who.user_id
+        own_name = select(UserRow.name).where(UserRow.user_id == who.user_id)
+        stays["record_batches"] = RecordBatchRow.created_by.not_in(own_name)
         stays["sessions"] = SessionRow.user_id != who.user_id
     else:
         stays["sessions"] = SessionRow.session_id != who.session_id
@@ -205,6 +208,11 @@ def remove_traces(connection: Connection, user_id: int) -> dict[str, int]:
         update(ModelActivationRow)
         .where(ModelActivationRow.user_name == name)
         .values(user_name=FORGOTTEN)
+    ).rowcount
+    counts["record_batches"] = connection.execute(
+        update(RecordBatchRow)
+        .where(RecordBatchRow.created_by == name)
+        .values(created_by=FORGOTTEN, source=func.replace(RecordBatchRow.source, name, FORGOTTEN))
     ).rowcount
     return {table: count for table, count in counts.items() if count}
 
