@@ -1,6 +1,6 @@
 """How far a training has come, in one file: safetensors, put in place by one rename.
 
-Weights, the optimizer's moments and what was measured so far are all that a step depends on; what
+Weights, the optimizers' moments and what was measured so far are all that a step depends on; what
 is drawn at random is drawn by the step's number. A file that was made by other settings or from
 other examples is not taken for one of this training.
 """
@@ -25,7 +25,7 @@ Weights = Mapping[str, "Tensor"]
 """By the parameter's name."""
 
 _EVERY_S = 60.0
-_PARTS = ("weights", "best", "means", "squares")
+_PARTS = ("weights", "best", "averages", "means", "squares", "counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,18 @@ class Checkpoint:
 
     losses: tuple[float, ...]
     validations: tuple[Validation, ...]
+    planned_steps: int
+    halvings: int
     weights: Weights
     best: Weights
     """Those of the best validation."""
+    averages: Weights
+    """Of the weights of each step; empty where nothing is averaged."""
     means: Weights
     squares: Weights
-    """The optimizer's moments, of each parameter that has any."""
+    """The optimizers' moments, of each parameter that has any."""
+    counts: Weights
+    """Steps that are in them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +84,8 @@ class CheckpointFile:
             "fingerprint": self.fingerprint,
             "losses": checkpoint.losses,
             "validations": [(one.step, one.value) for one in checkpoint.validations],
+            "planned_steps": checkpoint.planned_steps,
+            "halvings": checkpoint.halvings,
         }
         content = save(tensors, {"about": json.dumps(about)})
         unfinished = self.path.with_suffix(".unfinished")
@@ -104,7 +112,7 @@ class CheckpointFile:
         try:
             with safe_open(self.path, framework="pt") as file:
                 about: dict[str, Any] = json.loads(file.metadata()["about"])
-                if about["fingerprint"] != self.fingerprint:
+                if about["fingerprint"] != self.fingerprint or "halvings" not in about:
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -114,6 +122,8 @@ class CheckpointFile:
         return Checkpoint(
             losses=tuple(about["losses"]),
             validations=tuple(Validation(*one) for one in about["validations"]),
+            planned_steps=about["planned_steps"],
+            halvings=about["halvings"],
             **parts,
         )
 

@@ -1,27 +1,46 @@
 """What all trainings share: the loop, and nothing of what is trained.
 
-AdamW (Loshchilov and Hutter, ICLR 2019) with a linear warm-up and a linear decay, gradients clipped
-by their norm (Pascanu et al., ICML 2013), and early stopping: every so many steps the task measures
-itself on what was held back, and the best weights are what is left in the end, be they those it
-began with.
+AdamW (Loshchilov and Hutter, ICLR 2019) with a linear warm-up and a linear or cosine decay
+(Loshchilov and Hutter, ICLR 2017), gradients clipped by their norm (Pascanu et al., ICML 2013),
+averaged weights if wanted (Polyak and Juditsky, 1992; exponentially, with a warm-up), and early
+stopping: every so often the task measures itself on what was held back, and the best weights are
+what is left in the end, be they those it began with.
 
 A step depends on the settings, its number and the weights before it alone, so that a training that
 is broken off and taken up again ends with the same weights as one that ran through.
+
+An adversarial training (Goodfellow et al., NeurIPS 2014) is a task that has `opponents`: each takes
+its turns, steps of its own on batches of its own, before every step of the model. For a GAN the
+model is the generator and `loss(rows)` is what it minimises; the critic is an `Opponent` whose
+`loss(rows)` scores these real examples against as many generated ones, which it detaches. Only the
+model is validated, averaged and left as it was at its best.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rag_pipeline.training.averages import Averages
 from rag_pipeline.training.checkpoints import Checkpoint, CheckpointFile, Validation, Weights
 from rag_pipeline.training.errors import TrainingError
+from rag_pipeline.training.player import (
+    Batches,
+    Moments,
+    NoNumberError,
+    Player,
+    joined,
+    number,
+)
 from rag_pipeline.training.progress import Progress, ignore
+from rag_pipeline.training.settings import TrainingSettings, rate
+from rag_pipeline.training.trial import planned_within
 
 _SEEDS_APART = 1_000_003
 
@@ -44,7 +63,10 @@ class Task(Protocol):
         """
 
     def loss(self, rows: Sequence[int]) -> Tensor:
-        """The mean loss (scalar) of a batch; the model is in training mode."""
+        """The mean loss (scalar) of a batch; the model is in training mode.
+
+        Depends on the rows, the weights, and what torch draws, which is drawn by the step's number.
+        """
 
     def validate(self) -> float:
         """How good the model is on examples held back, higher being better; it is in evaluation
@@ -52,42 +74,47 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSettings:
-    """How a model is trained. With the same task they give the same weights on one machine."""
+class Opponent:
+    """A network that is trained against a task's model."""
 
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 2e-5
-    warmup: float = 0.1
-    """Share of the steps in which the learning rate rises."""
-    weight_decay: float = 0.01
-    max_gradient_norm: float = 1.0
-    validations: int = 2
-    """In each epoch."""
-    patience: int = 3
-    """Validations without a gain after which the training ends."""
-    seed: int = 0
-    threads: int = 1
-    """Sums are rounded otherwise by another number of threads: part of what gives the weights."""
+    name: str
+    """Another one for each."""
+    model: nn.Module
+    loss: Callable[[Sequence[int]], Tensor]
+    """Of a batch, for the opponent (scalar); both networks are in training mode. Gradients that it
+    leaves in the model are forgotten."""
+    turns: int = 1
+    """Steps before each step of the model."""
+    learning_rate: float
+    """At its height: it rises and falls with that of the model."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Raise `TrainingError` for settings that nothing can be trained with."""
-        for name in ("epochs", "batch_size", "validations", "patience", "threads"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}: give 1 or more")
-        for name in ("learning_rate", "max_gradient_norm"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise TrainingError(f"{name} is {value}: give a number above 0")
-        if not 0 <= self.warmup < 1 or not self.weight_decay >= 0:
-            raise TrainingError(
-                f"warmup is {self.warmup} and weight_decay {self.weight_decay}: give a share below"
-                " 1, and a number from 0"
-            )
 
-    def as_json(self) -> dict[str, Any]:
-        """The parameters of a training, to be kept with what came of it."""
-        return asdict(self)
+@runtime_checkable
+class Adversarial(Protocol):
+    """A task whose model is trained against others."""
+
+    @property
+    def opponents(self) -> Sequence[Opponent]:
+        """They take their turns in this order."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A task whose loss depends on how far the training has come, as where a weight is annealed."""
+
+    def at_step(self, step: int, steps: int) -> None:
+        """Told before each step (from 0) of so many, and before each validation."""
+
+
+@runtime_checkable
+class Watchful(Protocol):
+    """A task that may see in its validations that it leads nowhere."""
+
+    def is_lost(self, validations: Sequence[Validation]) -> bool:
+        """Whether the training ends here, with the best weights that there were; depends on its
+        argument alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +127,8 @@ class Trained:
     """The first one before any step."""
     best: Validation
     planned_steps: int
+    halvings: int = 0
+    """How often the best weights were brought back, at half the learning rate."""
 
     @property
     def stopped_early(self) -> bool:
@@ -116,6 +145,7 @@ class Trained:
             "steps": len(self.losses),
             "planned_steps": self.planned_steps,
             "stopped_early": self.stopped_early,
+            "halvings": self.halvings,
             "best_step": self.best.step,
             "last_loss": self.losses[-1] if self.losses else None,
             "validations": [{"step": one.step, "value": one.value} for one in self.validations],
@@ -129,7 +159,7 @@ def train(
     checkpoints: CheckpointFile | None = None,
     observe: Callable[[Progress], None] = ignore,
 ) -> Trained:
-    """Train, and leave the best weights in the task's model.
+    """Train, and leave the best weights in the task's model, on whichever device that is.
 
     Where `checkpoints` holds one, the training goes on from there; its file is left for the caller
     to remove once the result is safe. Raises `TrainingError` where there is nothing to train, or
@@ -137,7 +167,7 @@ def train(
     """
     if task.examples < 1:
         raise TrainingError("there is nothing to train on: give at least one example")
-    with _reproducible(settings.threads):
+    with _reproducible(settings.threads, task.model):
         return _Training(task, settings, checkpoints, observe).run()
 
 
@@ -146,26 +176,47 @@ def sliced(order: Sequence[int], size: int) -> list[list[int]]:
     return [[*order[begin : begin + size]] for begin in range(0, len(order), size)]
 
 
-def rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the learning rate at `step` (from 0) of `steps`: up to 1, and down towards 0."""
-    rising = math.ceil(steps * warmup)
-    if step < rising:
-        return (step + 1) / rising
-    return (steps - step) / (steps - rising)
-
-
 @contextmanager
-def _reproducible(threads: int) -> Iterator[None]:
+def _reproducible(threads: int, model: nn.Module) -> Iterator[None]:
     """Sums in one order; what others draw at random goes on as if nothing had been drawn here."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    devices = {weight.device for weight in model.parameters() if weight.device.type == "cuda"}
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[*devices]):
             yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """The model, or one of its opponents: what it learns by, and on which batches."""
+
+    number: int
+    """0 is the model."""
+    player: Player
+    loss: Callable[[Sequence[int]], Tensor]
+    turns: int
+    batches: Batches
+
+    def take_turns(self, step: int, an_epoch: int, share: float, seed: int) -> float:
+        """Its steps within that step of the training; the loss of the last one."""
+        loss = math.nan
+        for turn in range(self.turns):
+            rows = self.batches.at(step * self.turns + turn, an_epoch)
+            torch.manual_seed(_seed(seed, step, self.number, turn))
+            loss = self.player.step(lambda rows=rows: self.loss(rows), share)  # type: ignore[misc]
+        return loss
+
+
+def _seed(seed: int, step: int, number: int, turn: int) -> int:
+    if number == 0:
+        return seed * _SEEDS_APART + step
+    drawn = np.random.SeedSequence([seed, step, number, turn]).generate_state(1, np.uint64)
+    return int(drawn[0] >> np.uint64(1))
 
 
 class _Training:
@@ -178,36 +229,26 @@ class _Training:
         checkpoints: CheckpointFile | None,
         observe: Callable[[Progress], None],
     ) -> None:
-        self._task = task
-        self._settings = settings
-        self._checkpoints = checkpoints
-        self._observe = observe
-        self._trained = {
-            name: weight for name, weight in task.model.named_parameters() if weight.requires_grad
-        }
-        if not self._trained:
-            raise TrainingError("every weight of the model is frozen: leave some to be trained")
-        self._optimizer = torch.optim.AdamW(
-            self._trained.values(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
-        self._epoch = (-1, list[list[int]]())
-        self._a_epoch = len(self._batches(0))  # and in all epochs: the schedule has to know
-        self._planned = self._a_epoch * settings.epochs
+        self._task, self._settings = task, settings
+        self._checkpoints, self._observe = checkpoints, observe
+        self._model = _model_side(task, settings)
+        self._sides = [*_opposing_sides(task, settings), self._model]  # in the order of their turns
+        self._a_epoch = len(self._model.batches.of(0))  # and in all: the schedule has to know
+        self._averages = Averages(settings.ema, self._model.player.weights)
+        self._planned = settings.steps or self._a_epoch * settings.epochs
         self._losses: list[float] = []
         self._validations: list[Validation] = []
+        self._halvings = 0
         self._best: Weights = {}
 
     def run(self) -> Trained:
-        self._resume()
-        if not self._validations:
-            self._validate()
+        if not self._resume():
+            self._plan()
+            self._guarded(self._validate)
         while len(self._losses) < self._planned and not self._is_over():
-            self._step()
-            is_due = self._validates_now()
+            is_due = self._guarded(self._step) and self._validates_now()
             if is_due:
-                self._validate()
+                self._guarded(self._validate)
             self._keep(at_once=is_due)
         self._load(self._best)
         self._task.model.eval()
@@ -216,61 +257,96 @@ class _Training:
             validations=tuple(self._validations),
             best=self._best_validation(),
             planned_steps=self._planned,
+            halvings=self._halvings,
         )
 
-    def _batches(self, epoch: int) -> list[list[int]]:
-        """The batches of that epoch, drawn by the seed and the epoch's number alone."""
-        if self._epoch[0] != epoch:
-            drawn = np.random.default_rng([self._settings.seed, epoch])
-            order = drawn.permutation(self._task.examples).tolist()
-            self._epoch = (epoch, self._task.batches(order, self._settings.batch_size))
-        return self._epoch[1]
+    def _plan(self) -> None:
+        """Find out how many steps fit into the budget, if there is one."""
+        budget_s, validations = self._settings.budget_s, self._settings.validations_in_all
+        if budget_s is None or validations is None:
+            return
+        before = _copied(self._state())
+        on_gpu = any(one.is_cuda for one in self._model.player.weights.values())
+        self._planned = planned_within(
+            budget_s,
+            step=self._try_step,
+            validate=self._measure,
+            validations=validations,
+            clock=time.perf_counter if on_gpu else time.process_time,
+        )
+        self._load(before)
+        for side in self._sides:
+            side.player.set_moments(Moments())
+        self._averages.load(before)
+
+    def _try_step(self) -> None:
+        with suppress(NoNumberError):  # it is taken once more, and then it counts
+            self._take_turns(0)
 
     def _step(self) -> None:
         step = len(self._losses)
-        epoch, at = divmod(step, self._a_epoch)
-        batches = self._batches(epoch)
-        for group in self._optimizer.param_groups:
-            share = rate(step, self._planned, self._settings.warmup)
-            group["lr"] = self._settings.learning_rate * share
-        torch.manual_seed(self._settings.seed * _SEEDS_APART + step)
-        self._task.model.train()
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = self._task.loss(batches[at % len(batches)])
-        self._check(loss.item(), "loss")
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(
-            self._trained.values(), self._settings.max_gradient_norm
-        ).item()
-        self._check(norm, "gradient")
-        self._optimizer.step()
-        self._losses.append(loss.item())
-        self._observe(Progress(step=step + 1, steps=self._planned, loss=loss.item()))
+        loss = self._take_turns(step)
+        self._averages.take(step)
+        self._losses.append(loss)
+        self._observe(Progress(step=step + 1, steps=self._planned, loss=loss))
 
-    def _check(self, value: float, what: str) -> None:
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the {what} became {value} at step {len(self._losses) + 1} of {self._planned}:"
-                f" give a learning rate below {self._settings.learning_rate:g}"
-            )
+    def _take_turns(self, step: int) -> float:
+        """The loss of the model at that step."""
+        settings = self._settings
+        share = rate(step, self._planned, settings.warmup, settings.schedule) / 2**self._halvings
+        self._tell(step)
+        for side in self._sides:
+            side.player.network.train()
+        loss = math.nan
+        for side in self._sides:
+            loss = side.take_turns(step, self._a_epoch, share, settings.seed)
+        return loss
+
+    def _tell(self, step: int) -> None:
+        if isinstance(self._task, Paced):
+            self._task.at_step(step, self._planned)
+
+    def _guarded(self, act: Callable[[], None]) -> bool:
+        """Whether `act` met numbers alone; if not, the best weights are back, at half the rate."""
+        try:
+            act()
+        except NoNumberError as error:
+            if self._halvings == self._settings.halvings or not self._best:
+                raise TrainingError(
+                    f"{error} at step {len(self._losses) + 1} of {self._planned}: give a learning"
+                    f" rate below {self._settings.learning_rate / 2**self._halvings:g}"
+                ) from error
+        else:
+            return True
+        self._halvings += 1
+        self._load(self._best)
+        self._averages.load(self._best)
+        for side in self._sides:
+            side.player.set_moments(Moments())
+        return False
 
     def _validates_now(self) -> bool:
-        """At even distances in an epoch, and at its end."""
-        within = len(self._losses) % self._a_epoch
-        parts = min(self._settings.validations, self._a_epoch)
-        due = {round(self._a_epoch * part / parts) for part in range(1, parts)}
-        return within == 0 or within in due
+        """At even distances in an epoch or in the whole training, and at its end."""
+        taken, in_all = len(self._losses), self._settings.validations_in_all
+        if taken == self._planned:
+            return True
+        if in_all is not None:
+            return taken in _parts(self._planned, in_all)
+        within = taken % self._a_epoch
+        return within == 0 or within in _parts(self._a_epoch, self._settings.validations)
+
+    def _measure(self) -> float:
+        self._task.model.eval()
+        with torch.no_grad(), self._averages.in_place():
+            return number(self._task.validate(), "validation")
 
     def _validate(self) -> None:
-        self._task.model.eval()
-        with torch.no_grad():
-            value = self._task.validate()
-        self._check(value, "validation")
-        found = Validation(step=len(self._losses), value=value)
-        is_best = not self._validations or value > self._best_validation().value
+        self._tell(len(self._losses))
+        found = Validation(step=len(self._losses), value=self._measure())
+        is_best = not self._validations or found.value > self._best_validation().value
         self._validations.append(found)
         if is_best:
-            self._best = {n: weight.detach().clone() for n, weight in self._trained.items()}
+            self._best = _copied({**self._state(), **self._averages.values})
         self._observe(
             Progress(step=found.step, steps=self._planned, loss=None, validation=found.value)
         )
@@ -280,42 +356,102 @@ class _Training:
         return max(self._validations, key=lambda one: one.value)
 
     def _is_over(self) -> bool:
+        if isinstance(self._task, Watchful) and self._task.is_lost(self._validations):
+            return True
         best = self._validations.index(self._best_validation())
         return len(self._validations) - 1 - best >= self._settings.patience
 
+    def _state(self) -> Weights:
+        """The weights and buffers of all sides."""
+        players = (side.player for side in self._sides)
+        return {n: one for player in players for n, one in player.state().items()}
+
     def _load(self, weights: Weights) -> None:
-        with torch.no_grad():
-            for name, weight in self._trained.items():
-                weight.copy_(weights[name])
+        for side in self._sides:
+            side.player.load(weights)
 
     def _keep(self, *, at_once: bool) -> None:
         if self._checkpoints is None or not (at_once or self._checkpoints.is_due):
             return
-        moments = {name: self._optimizer.state[w] for name, w in self._trained.items()}
+        moments = joined([side.player.moments() for side in self._sides])
         self._checkpoints.save(
             Checkpoint(
                 losses=tuple(self._losses),
                 validations=tuple(self._validations),
-                weights=self._trained,
+                planned_steps=self._planned,
+                halvings=self._halvings,
+                weights=self._state(),
                 best=self._best,
-                # A weight that no loss depended on yet has no moments.
-                means={name: one["exp_avg"] for name, one in moments.items() if one},
-                squares={name: one["exp_avg_sq"] for name, one in moments.items() if one},
+                averages=self._averages.values,
+                means=moments.means,
+                squares=moments.squares,
+                counts=moments.counts,
             )
         )
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Whether there was a checkpoint to go on from."""
         found = None if self._checkpoints is None else self._checkpoints.load()
         if found is None:
-            return
+            return False
         self._losses, self._validations = [*found.losses], [*found.validations]
+        self._planned, self._halvings = found.planned_steps, found.halvings
         self._best = found.best
         self._load(found.weights)
-        for name, weight in self._trained.items():
-            if name in found.means:
-                self._optimizer.state[weight] = {
-                    "step": torch.tensor(float(len(found.losses))),
-                    "exp_avg": found.means[name],
-                    "exp_avg_sq": found.squares[name],
-                }
+        self._averages.load(found.averages)
+        moments = Moments(means=found.means, squares=found.squares, counts=found.counts)
+        for side in self._sides:
+            side.player.set_moments(moments)
         self._observe(Progress(step=len(self._losses), steps=self._planned, loss=None))
+        return True
+
+
+def _model_side(task: Task, settings: TrainingSettings) -> _Side:
+    player = Player(
+        task.model,
+        learning_rate=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        max_gradient_norm=settings.max_gradient_norm,
+    )
+    batches = _batches(task, settings, (settings.seed,))
+    return _Side(number=0, player=player, loss=task.loss, turns=1, batches=batches)
+
+
+def _opposing_sides(task: Task, settings: TrainingSettings) -> list[_Side]:
+    opponents = task.opponents if isinstance(task, Adversarial) else ()
+    return [
+        _Side(
+            number=place,
+            player=Player(
+                one.model,
+                prefix=f"{one.name}/",  # no parameter's own name has a stroke
+                learning_rate=one.learning_rate,
+                betas=one.betas,
+                weight_decay=one.weight_decay,
+                max_gradient_norm=settings.max_gradient_norm,
+            ),
+            loss=one.loss,
+            turns=one.turns,
+            batches=_batches(task, settings, (settings.seed, place)),
+        )
+        for place, one in enumerate(opponents, start=1)
+    ]
+
+
+def _batches(task: Task, settings: TrainingSettings, key: tuple[int, ...]) -> Batches:
+    return Batches(
+        key=key,
+        examples=task.examples,
+        cut=lambda order: task.batches(order, settings.batch_size),
+    )
+
+
+def _parts(steps: int, parts: int) -> set[int]:
+    """Where so many even parts of the steps end, but for the last one."""
+    parts = min(parts, steps)
+    return {round(steps * part / parts) for part in range(1, parts)}
+
+
+def _copied(weights: Weights) -> Weights:
+    return {name: weight.detach().clone() for name, weight in weights.items()}

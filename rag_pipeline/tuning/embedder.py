@@ -16,9 +16,10 @@ from rag_pipeline.composition import Composition
 from rag_pipeline.datasets.files import sha256_of
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
 from rag_pipeline.training.checkpoints import CheckpointFile
-from rag_pipeline.training.loop import Trained, TrainingSettings, train
+from rag_pipeline.training.loop import Trained, train
 from rag_pipeline.training.loss_curve import check_loss_curve, draw_loss_curve
 from rag_pipeline.training.progress import Progress, ignore
+from rag_pipeline.training.settings import TrainingSettings
 from rag_pipeline.training.workplace import alone, result_folder
 from rag_pipeline.tuning.data import TuningData, divided
 from rag_pipeline.tuning.encoder import EncoderSettings, EncoderTraining
