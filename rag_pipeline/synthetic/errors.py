@@ -11,5 +11,9 @@ class TableError(SyntheticError):
     """What was given is no table of records."""
 
 
+class PictureError(SyntheticError):
+    """What was given are no pictures that can be learnt from together."""
+
+
 class ModelFileError(SyntheticError):
     """A file of a generator is damaged, foreign, or of another form."""

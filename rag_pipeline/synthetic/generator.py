@@ -6,15 +6,30 @@ them all, `saved.py` writes any of them to files and reads it back.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from rag_pipeline.synthetic.errors import SyntheticError
+from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.tables.coding import Arrays, Wanted
 from rag_pipeline.synthetic.tables.table import Schema, Table
 from rag_pipeline.training.checkpoints import CheckpointFile
 from rag_pipeline.training.progress import Progress, ignore
+
+if TYPE_CHECKING:
+    from rag_pipeline.synthetic.images.coding import PictureCodec
+
+Device = Literal["auto", "cpu", "cuda"]
+MOST_SEED = 2**31 - 1
+"""Seeds of parts are made of it, and have room up to 64 bits."""
+
+
+def check_seed(seed: int) -> None:
+    """Raise `SyntheticError` for one that is out of range."""
+    if not 0 <= seed <= MOST_SEED:
+        raise SyntheticError(f"the seed {seed} is out of range: give 0 to {MOST_SEED}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +42,9 @@ class Fitting:
     budget_s: float | None = None
     """CPU seconds to learn in: as many steps are planned as fit in, judged by the first few. The
     number of steps is in the result, and gives the same weights without a budget."""
+    device: Device = "cpu"
+    """auto: a GPU where there is one. Each kind of device rounds otherwise: part of what gives the
+    weights, which are on the CPU in the end."""
     checkpoints: CheckpointFile | None = None
     observe: Callable[[Progress], None] = ignore
 
@@ -68,6 +86,20 @@ class TableGenerator(Generator, Protocol):
 
         Raises `SyntheticError` for a column that was not learnt, and for what no record can be.
         """
+
+
+class ImageGenerator(Generator, Protocol):
+    """Draws pictures like some.
+
+    Each also has `fit(pictures, settings=None, fitting=None) -> (Self, Trained)`, as tables have.
+    """
+
+    codec: "PictureCodec"
+    """The size, shades and labels of what was learnt."""
+
+    def sample(self, count: int, label: str | None = None, *, seed: int = 0) -> Pictures:
+        """That many pictures, of one label or of all as frequent as they were. The same seed gives
+        the same ones, in any process. Raises `SyntheticError` for a label that was not learnt."""
 
 
 class ScoresAnomalies(Protocol):

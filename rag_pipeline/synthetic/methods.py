@@ -1,16 +1,32 @@
 """The methods there are, by the kind of data that they learn. Nothing is imported until used."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
-from typing import Any, cast
+from types import UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Generator
 
 _CLASSES: Mapping[str, str] = {
     "table/autoregressive": "rag_pipeline.synthetic.tables.autoregressive:Autoregressive",
+    "table/diffusion": "rag_pipeline.synthetic.tables.diffusion:Diffusion",
+    "table/vae": "rag_pipeline.synthetic.tables.vae:Vae",
+    "table/energy": "rag_pipeline.synthetic.tables.energy:Energy",
+    "table/constrained": "rag_pipeline.synthetic.tables.constrained:Constrained",
+    "table/gan": "rag_pipeline.synthetic.tables.gan:Gan",
+    "table/flow": "rag_pipeline.synthetic.tables.flow:Flow",
+    "series/recurrent": "rag_pipeline.synthetic.series.recurrent:Recurrent",
+    "image/diffusion": "rag_pipeline.synthetic.images.diffusion:Diffusion",
+    "image/vae": "rag_pipeline.synthetic.images.vae:Vae",
+    "image/gan": "rag_pipeline.synthetic.images.gan:Gan",
 }
-DEFAULT_OF: Mapping[str, str] = {"table": "table/autoregressive"}
+DEFAULT_OF: Mapping[str, str] = {
+    "table": "table/autoregressive",
+    "series": "series/recurrent",
+    "image": "image/diffusion",
+}
 """By kind of data."""
 
 
@@ -34,6 +50,24 @@ def settings_of(name: str, given: Mapping[str, Any]) -> Any:
     """
     module = import_module(method(name).__module__)
     try:
-        return module.Settings(**given)
+        chosen = module.Settings(**given)
     except TypeError as error:
-        raise SyntheticError(f"{name} can't be set so: {error}") from error
+        there = ", ".join(field.name for field in fields(module.Settings))
+        raise SyntheticError(f"{name} can't be set so: {error}; it has {there}") from error
+    for key, type_of_key in get_type_hints(module.Settings).items():
+        if key in given and not _fits(given[key], type_of_key):
+            raise SyntheticError(
+                f"{name} can't have {key} = {given[key]!r}: that is of another type"
+            )
+    return chosen
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    """Whether a JSON scalar is of that type; a whole number is also a number, and what is no scalar
+    is for the settings themselves to check."""
+    origin = get_origin(wanted)
+    if origin is Literal:
+        return value in get_args(wanted)
+    if origin in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(wanted))
+    return origin is not None or type(value) is wanted or (type(value) is int and wanted is float)

@@ -6,7 +6,9 @@ which is read only if it has that.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -14,6 +16,8 @@ from safetensors.numpy import load, save
 from rag_pipeline.synthetic.errors import ModelFileError, SyntheticError
 from rag_pipeline.synthetic.generator import Generator
 from rag_pipeline.synthetic.methods import method
+
+Model = TypeVar("Model", bound=Generator)
 
 FORM = 2
 ABOUT, TENSORS = "model.json", "model.safetensors"
@@ -34,6 +38,12 @@ def save_generator(model: Generator, folder: Path) -> str:
 def load_generator(folder: Path) -> Generator:
     """What was saved there. Raises `ModelFileError` for what is damaged, foreign or of another
     form."""
+    return load_model(folder, method)
+
+
+def load_model(folder: Path, class_of: Callable[[str], type[Model]]) -> Model:
+    """The same for other lists of methods: `class_of` gives the class of a name, or raises
+    `SyntheticError`."""
     try:
         about: object = json.loads((folder / ABOUT).read_text("utf-8"))
         tensors = (folder / TENSORS).read_bytes()
@@ -46,6 +56,6 @@ def load_generator(folder: Path) -> Generator:
             f"{folder / TENSORS} is not the file that {ABOUT} names; copy both again"
         )
     try:
-        return method(str(about.get("method"))).restored(about, load(tensors))
+        return class_of(str(about.get("method"))).restored(about, load(tensors))
     except _UNFIT as error:
         raise ModelFileError(f"{folder} does not fit together: {error}") from error

@@ -13,7 +13,7 @@ Shapes: B records, D columns, K codes of all columns together, E wide embeddings
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,27 +24,38 @@ from torch.nn import functional
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
+from rag_pipeline.synthetic.learning import device_of, divided, drawn_by, taught
 from rag_pipeline.synthetic.tables.coding import (
     Arrays,
     Codec,
     Codes,
+    NumberCodec,
     Wanted,
     arrays_of,
-    encoded,
     kinds_of,
-    learnt,
     restored,
     under,
 )
-from rag_pipeline.synthetic.tables.table import Column, Schema, Table, Values
-from rag_pipeline.training.loop import Trained, TrainingSettings, sliced, train
+from rag_pipeline.synthetic.tables.columns import (
+    codes_of,
+    drawn_table,
+    learnt_codecs,
+    wanted_shares,
+)
+from rag_pipeline.synthetic.tables.guide import Guide
+from rag_pipeline.synthetic.tables.private import PrivateLearning, Promise
+from rag_pipeline.synthetic.tables.table import Schema, Table, Values
+from rag_pipeline.training.loop import Trained, sliced
 
-FEWEST_RECORDS = 100
-_HELD_BACK = 20
-"""Of so many records one is validated on."""
-_MOST_VALIDATED = 2_000
+_MOST_WEIGHTS = 1_500_000
+"""6 MB: with the tables of the codecs, a model has up to 8."""
+_SMALLEST_EMBEDDING, _SMALLEST_WIDTH = 4, 16
 _BLOCK = 1_000
 """Records that are drawn together, in an order of columns and with chance of their own."""
+_DELTA = 0.1
+"""Of one in as many records as are learnt from: the chance that a promise of privacy leaves."""
+_PSEUDOCOUNT = 0.1
+"""Records that each code is taken to have had besides."""
 _SWEEPS = 4
 """How often columns that several conditions hold for are drawn again, given the others."""
 _ORDERS = 4
@@ -59,9 +70,40 @@ class Settings:
     width: int = 256
     depth: int = 3
     embedding: int = 24
+    dropout: float = 0.0
+    smoothing: float = 0.01
+    """Of ranks: how far from a number others are taken for nearly right while it learns."""
     steps: int = 4_000
     batch_size: int = 256
     learning_rate: float = 2e-3
+    epsilon: float | None = None
+    """Of differential privacy, which is promised where this is given; see `private.py`."""
+    delta: float | None = None
+    """None: a tenth of one in so many records as are learnt from."""
+    clip: float = 1.0
+    """How long the gradient of one record may be, where privacy is promised."""
+
+    def bounded(self, codecs: Sequence[Codec]) -> Self:
+        """The same, but for a smaller network where its weights would be too many.
+
+        Raises `SyntheticError` for more columns than any has room for.
+        """
+        found = self
+        while _weights(found, codecs) > _MOST_WEIGHTS:
+            if found.embedding > _SMALLEST_EMBEDDING:
+                found = replace(found, embedding=found.embedding * 7 // 8)
+            elif found.width > _SMALLEST_WIDTH:
+                found = replace(found, width=found.width * 7 // 8)
+            else:
+                raise SyntheticError(f"{len(codecs)} columns are too many to learn: leave some out")
+        return found
+
+
+def _weights(settings: Settings, codecs: Sequence[Codec]) -> int:
+    columns, codes = len(codecs), sum(codec.size for codec in codecs)
+    width, embedding = settings.width, settings.embedding
+    read = (codes + columns) * embedding + columns * (embedding + 1) * width
+    return read + settings.depth * 4 * width**2 + (width + 1) * codes
 
 
 class Network(nn.Module):
@@ -85,19 +127,42 @@ class Network(nn.Module):
         self.register_buffer("hidden", torch.tensor(self.sizes), persistent=False)
         self.register_buffer("position", _positions(codecs), persistent=False)
         self.read = nn.Linear(columns * (settings.embedding + 1), settings.width)
-        self.blocks = nn.ModuleList(_block(settings.width) for _ in range(settings.depth))
+        self.blocks = nn.ModuleList(
+            _block(settings.width, settings.dropout) for _ in range(settings.depth)
+        )
         self.norm = nn.LayerNorm(settings.width)
         self.write = nn.Linear(settings.width, sum(self.sizes))
-        nn.init.zeros_(self.write.bias)
+        nn.init.zeros_(self.write.weight)
 
     def forward(self, codes: Tensor, known: Tensor) -> tuple[Tensor, ...]:
         """Logits of each column, (B, codes of the column), for `codes` and `known` (B, D)."""
+        state = self._state(codes, known)
+        return self.write(state).split(self.sizes, dim=1)  # type: ignore[no-any-return]
+
+    def begin_at(self, codes: Tensor) -> None:
+        """Say of each column how often its codes are among those (n, D), whatever is known."""
+        counts = [
+            torch.bincount(column, minlength=size) + _PSEUDOCOUNT
+            for column, size in zip(codes.T, self.sizes, strict=True)
+        ]
+        with torch.no_grad():
+            self.write.bias.copy_(torch.cat([(one / one.sum()).log() for one in counts]))
+
+    def of_column(self, column: int, codes: Tensor, known: Tensor) -> Tensor:
+        """Logits of one column, (B, codes of the column)."""
+        start = sum(self.sizes[:column])
+        rows = slice(start, start + self.sizes[column])
+        state = self._state(codes, known)
+        return functional.linear(state, self.write.weight[rows], self.write.bias[rows])
+
+    def _state(self, codes: Tensor, known: Tensor) -> Tensor:
+        """(B, H)"""
         at = torch.where(known, codes, self.hidden) + self.first  # (B, D)
         read = torch.cat([self.embedding(at).flatten(1), self.position[at]], dim=1)  # (B, D(E+1))
         state = self.read(read)  # (B, H)
         for block in self.blocks:
             state = state + block(state)
-        return self.write(self.norm(state)).split(self.sizes, dim=1)  # type: ignore[no-any-return]
+        return self.norm(state)  # type: ignore[no-any-return]
 
 
 def _positions(codecs: Sequence[Codec]) -> Tensor:
@@ -107,9 +172,13 @@ def _positions(codecs: Sequence[Codec]) -> Tensor:
     return torch.tensor(np.concatenate(parts), dtype=torch.float32)
 
 
-def _block(width: int) -> nn.Module:
+def _block(width: int, dropout: float) -> nn.Module:
     return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+        nn.LayerNorm(width),
+        nn.Linear(width, 2 * width),
+        nn.SiLU(),
+        nn.Dropout(dropout),
+        nn.Linear(2 * width, width),
     )
 
 
@@ -122,6 +191,8 @@ class Learning:
     """int64 (n, D): codes that are learnt from."""
     held_back: Tensor
     """int64 (m, D): codes that are validated on."""
+    near: Sequence[Tensor | None]
+    """By column (codes, codes): how right each is where a code is; None: it alone."""
 
     @property
     def examples(self) -> int:
@@ -133,12 +204,16 @@ class Learning:
     def loss(self, rows: Sequence[int]) -> Tensor:
         """Nats a column, (scalar): eq. 1 over D, with one random order for each record."""
         codes = self.learnt[list(rows)]
-        return _nats(self.model, codes, _some_known(codes.shape, None)).mean()
+        device = device_of(self.model)
+        known = _some_known(codes.shape, None)
+        return _nats(self.model, codes.to(device), known.to(device), self.near).mean()
 
     def validate(self) -> float:
         """Minus the nats a column of what was held back, with the same columns hidden each time."""
+        device = device_of(self.model)
         known = _some_known(self.held_back.shape, torch.Generator().manual_seed(0))
-        return -_nats(self.model, self.held_back, known).mean().item()
+        alone = [None] * known.shape[1]
+        return -_nats(self.model, self.held_back.to(device), known.to(device), alone).mean().item()
 
 
 def _some_known(shape: torch.Size, chance: torch.Generator | None) -> Tensor:
@@ -148,17 +223,49 @@ def _some_known(shape: torch.Size, chance: torch.Generator | None) -> Tensor:
     return torch.rand(records, columns, generator=chance).argsort(1).argsort(1) < count
 
 
-def _nats(model: Network, codes: Tensor, known: Tensor) -> Tensor:
+def _nats(model: nn.Module, codes: Tensor, known: Tensor, near: Sequence[Tensor | None]) -> Tensor:
     """(B,): the mean over hidden columns of -log p."""
+    right = [
+        codes[:, column] if one is None else one.to(codes.device)[codes[:, column]]
+        for column, one in enumerate(near)
+    ]
+    pairs = zip(model(codes, known), right, strict=True)
     losses = torch.stack(
-        [
-            functional.cross_entropy(logits, codes[:, column], reduction="none")
-            for column, logits in enumerate(model(codes, known))
-        ],
-        dim=1,
+        [functional.cross_entropy(*pair, reduction="none") for pair in pairs], dim=1
     )  # (B, D)
     hidden = (~known).float()
     return (losses * hidden).sum(1) / hidden.sum(1)
+
+
+def _near(codec: Codec, smoothing: float) -> Tensor | None:
+    """(codes, codes): how right each is where a code is, by a normal kernel over ranks; a value of
+    its own is right alone."""
+    if not smoothing or not isinstance(codec, NumberCodec):
+        return None
+    is_interval = codec.curves[:, 0] < codec.curves[:, -1]
+    apart = (codec.ranks[:, None] - codec.ranks) / smoothing
+    weights = np.exp(-0.5 * apart**2) * is_interval
+    found = np.eye(codec.size)
+    rows = np.flatnonzero(is_interval)
+    found[rows, :-1] = weights[rows] / weights[rows].sum(1, keepdims=True)
+    return torch.tensor(found, dtype=torch.float32)
+
+
+def _private(task: Learning, settings: Settings, epsilon: float) -> PrivateLearning:
+    """The same task under a promise of differential privacy."""
+
+    def loss(model: nn.Module, codes: Tensor) -> Tensor:
+        known = _some_known(codes.shape, None).to(codes.device)
+        return _nats(model, codes, known, task.near).mean()
+
+    delta = _DELTA / task.examples if settings.delta is None else settings.delta
+    return PrivateLearning(
+        model=task.model,
+        learnt=task.learnt,
+        record_loss=loss,
+        promise=Promise(epsilon=epsilon, delta=delta, clip=settings.clip),
+        batch_size=settings.batch_size,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,6 +279,8 @@ class Autoregressive:
     """By the name of each column that is learnt: keys and texts are not."""
     network: Network
     settings: Settings
+    privacy: Mapping[str, Any] | None = None
+    """What is promised to each record that was learnt from, if anything is."""
 
     @classmethod
     def fit(
@@ -180,28 +289,37 @@ class Autoregressive:
         settings: Settings | None = None,
         fitting: Fitting | None = None,
     ) -> tuple[Self, Trained]:
-        """Learn a table of at least `FEWEST_RECORDS` records. The same arguments give the same
-        weights. Raises `SyntheticError`, `TrainingError`."""
-        settings, fitting = settings or Settings(), fitting or Fitting()
-        codecs = _codecs(table)
-        chance = np.random.default_rng(fitting.seed)
-        codes = torch.tensor(_encoded(codecs, table))[chance.permutation(len(table))]
-        held_back = min(max(len(table) // _HELD_BACK, 1), _MOST_VALIDATED)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(fitting.seed)
+        """Learn a table of 100 records or more. The same arguments give the same weights.
+
+        Raises `SyntheticError`, `TrainingError`."""
+        fitting = fitting or Fitting()
+        codecs = learnt_codecs(table)
+        settings = (settings or Settings()).bounded([*codecs.values()])
+        codes = torch.tensor(codes_of(codecs, table))
+        learnt, held_back = divided(len(table), fitting.seed)
+        with drawn_by(fitting.seed):
             network = Network([*codecs.values()], settings)
-        task = Learning(model=network, learnt=codes[held_back:], held_back=codes[:held_back])
-        training = TrainingSettings(
-            epochs=max(1, round(settings.steps * settings.batch_size / len(task.learnt))),
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            validations=1,
-            patience=20,
-            seed=fitting.seed,
-            threads=fitting.threads,
+        task = Learning(
+            model=network,
+            learnt=codes[learnt],
+            held_back=codes[held_back],
+            near=[_near(codec, settings.smoothing) for codec in codecs.values()],
         )
-        trained = train(task, training, checkpoints=fitting.checkpoints, observe=fitting.observe)
-        return cls(schema=table.schema, codecs=codecs, network=network, settings=settings), trained
+        if settings.epsilon is None:
+            network.begin_at(task.learnt)
+            trained, privacy = taught(task, settings, fitting), None
+        else:
+            private = _private(task, settings, settings.epsilon)
+            trained = taught(private, settings, fitting)
+            privacy = private.about()
+        model = cls(
+            schema=table.schema,
+            codecs=codecs,
+            network=network,
+            settings=settings,
+            privacy=privacy,
+        )
+        return model, trained
 
     def sample(self, count: int, *, seed: int = 0) -> Table:
         """That many records. The same seed gives the same ones."""
@@ -214,52 +332,78 @@ class Autoregressive:
 
         Raises `SyntheticError` for a column that was not learnt, and for what no record can be.
         """
-        shares = self._shares(where)
+        shares = {
+            column: torch.tensor(found).log().float()
+            for column, found in wanted_shares(self.schema, self.codecs, where).items()
+        }
         blocks = [
             self._block(min(_BLOCK, count - start), where, shares, seed * _BLOCKS_APART + start)
-            for start in range(0, count, _BLOCK)
+            for start in range(0, max(count, 1), _BLOCK)
         ]
-        columns = {
-            column.name: np.concatenate([block[column.name] for block in blocks])
-            if blocks and column.name in self.codecs
-            else _unlearnt(column, count, seed)
-            for column in self.schema.columns
-        }
-        return Table(schema=self.schema, values=columns)
+        drawn = {name: np.concatenate([block[name] for block in blocks]) for name in self.codecs}
+        return drawn_table(self.schema, drawn, count, seed=seed)
+
+    def sample_guided(
+        self, count: int, where: Mapping[str, Wanted], guide: Guide, *, seed: int = 0
+    ) -> Table:
+        """As `sample_conditionally`, each column drawn among what the guide leaves of it."""
+        return guide.sample(self.schema, self.codecs, self._says, where, count, seed=seed)
+
+    @torch.no_grad()
+    def _says(
+        self, column: int, codes: Codes, known: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
+        logits = self.network.of_column(column, torch.from_numpy(codes), torch.from_numpy(known))
+        return logits.double().softmax(1).numpy()
 
     def score_anomalies(self, table: Table) -> npt.NDArray[np.float64]:
         """How many nats each record takes to say, float64 (n,): the more, the stranger it is.
 
         The mean of eq. 1 over a few orders, the same for each record.
         """
-        codes = torch.tensor(_encoded(self.codecs, table))
+        codes = torch.tensor(codes_of(self.codecs, table))
         chance = torch.Generator().manual_seed(0)
         nats = torch.zeros(len(table), dtype=torch.float64)
         with torch.no_grad():
             for _ in range(_ORDERS):
                 known = torch.zeros(codes.shape, dtype=torch.bool)
                 for column in torch.randperm(codes.shape[1], generator=chance).tolist():
-                    logits = self.network(codes, known)[column]
+                    logits = self.network.of_column(column, codes, known)
                     nats += functional.cross_entropy(logits, codes[:, column], reduction="none")
                     known[:, column] = True
         return (nats / _ORDERS).numpy()
 
-    def _shares(self, where: Mapping[str, Wanted]) -> dict[int, Tensor]:
-        """By the number of a column, log of which part of each code's values is wanted."""
-        found: dict[int, Tensor] = {}
-        names = [*self.codecs]
-        for name, wanted in where.items():
-            if name not in self.codecs:
-                self.schema.column(name)
-                raise SyntheticError(f"the column {name!r} is not learnt: ask for another one")
-            codec = self.codecs[name]
-            shares = codec.shares(wanted) * codec.drawable
-            if not shares.any():
-                raise SyntheticError(
-                    f"no record can have {name!r} like that: too few of those learnt from do"
-                )
-            found[names.index(name)] = torch.tensor(shares).log().float()
-        return found
+    def impute(self, table: Table, *, seed: int = 0) -> Table:
+        """The same records, with a value drawn for each that is missing, given the others.
+
+        A column that was learnt without any value stays as it is. Raises `SyntheticError` for a
+        table that lacks a column.
+        """
+        codes = torch.tensor(codes_of(self.codecs, table))
+        is_missing = codes == torch.tensor(self.network.sizes) - 1
+        for start in range(0, len(table), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            chance = torch.Generator().manual_seed(seed * _BLOCKS_APART + start)
+            self._fill(codes[rows], ~is_missing[rows], chance)
+        within = np.random.default_rng(seed)
+        values = dict(table.values)
+        for column, (name, codec) in enumerate(self.codecs.items()):
+            at = is_missing[:, column].numpy()
+            values[name] = values[name].copy()
+            values[name][at] = codec.decode(codes[at, column].numpy(), within, None)
+        return Table(schema=table.schema, values=values)
+
+    @torch.no_grad()
+    def _fill(self, codes: Tensor, known: Tensor, chance: torch.Generator) -> None:
+        """Draw all codes (B, D) that are not known, in place, and none of them as missing."""
+        for column in torch.randperm(len(self.codecs), generator=chance).tolist():
+            rows = (~known[:, column]).nonzero()[:, 0]
+            allowed = self._allowed(column, {})
+            allowed[-1] = -torch.inf
+            if len(rows) and allowed.isfinite().any():
+                logits = self.network.of_column(column, codes[rows], known[rows]) + allowed
+                codes[rows, column] = _drawn(logits, chance)
+            known[rows, column] = True
 
     @torch.no_grad()
     def _block(
@@ -273,8 +417,8 @@ class Autoregressive:
         sweeps = _SWEEPS if len(asked) > 1 else 0
         for column in [*asked, *asked * sweeps, *(one for one in order if one not in shares)]:
             known[:, column] = False
-            logits = self.network(codes, known)[column] + self._allowed(column, shares)
-            codes[:, column] = torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]
+            logits = self.network.of_column(column, codes, known) + self._allowed(column, shares)
+            codes[:, column] = _drawn(logits, chance)
             known[:, column] = True
         within = np.random.default_rng(seed)
         return {
@@ -294,6 +438,7 @@ class Autoregressive:
             "schema": self.schema.as_json(),
             "settings": asdict(self.settings),
             "codecs": kinds_of(self.codecs),
+            "privacy": self.privacy,
         }
 
     def arrays(self) -> Arrays:
@@ -307,34 +452,15 @@ class Autoregressive:
         weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
         network.load_state_dict(weights)
         schema = Schema.from_json(about["schema"])
-        return cls(schema=schema, codecs=codecs, network=network.eval(), settings=settings)
-
-
-def _codecs(table: Table) -> dict[str, Codec]:
-    if len(table) < FEWEST_RECORDS:
-        raise SyntheticError(
-            f"{len(table)} records are too few to learn from without learning them by heart: give"
-            f" at least {FEWEST_RECORDS}"
+        return cls(
+            schema=schema,
+            codecs=codecs,
+            network=network.eval(),
+            settings=settings,
+            privacy=about["privacy"],
         )
-    codecs = {
-        column.name: learnt(column, table.values[column.name])
-        for column in table.schema.columns
-        if not column.is_key and column.kind != "text"
-    }
-    if not codecs:
-        raise SyntheticError("only keys and texts are there, of which nothing can be learnt")
-    return codecs
 
 
-def _encoded(codecs: Mapping[str, Codec], table: Table) -> Codes:
-    missing = [name for name in codecs if name not in table.values]
-    if missing:
-        raise SyntheticError(f"the table has no column {missing[0]!r}, which was learnt from")
-    return encoded([*codecs.values()], [table.values[name] for name in codecs])
-
-
-def _unlearnt(column: Column, count: int, seed: int) -> Values:
-    """Keys are issued anew; texts are left out."""
-    if not column.is_key:
-        return np.full(count, None, np.object_)
-    return np.array([f"synthetic-{seed}-{number}" for number in range(count)], np.object_)
+def _drawn(logits: Tensor, chance: torch.Generator) -> Tensor:
+    """(B,): a code for each row of logits (B, codes)."""
+    return torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]

@@ -3,12 +3,12 @@
 A number is coded by where it stands among those that were learnt from: a value that many records
 share has a code of its own, the rest lie in intervals with as many records each, and within an
 interval values are drawn along its quantiles. So what is drawn is spread as what was learnt, has as
-many decimals, and lies between its ends. What only a few records have is never drawn: no code
-stands for fewer than `FEWEST` records, and the ends are those of the bulk.
+many decimals or is a multiple of as much, and lies between its ends. What only a few records have
+is never drawn: no name that fewer than `FEWEST` have, and the ends are those of the bulk.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any, Protocol, Self
 
@@ -23,16 +23,22 @@ Shares = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 FEWEST = 5
-"""Records that a code stands for, at least."""
+"""Records that a value of its own stands for, at least."""
 INTERVALS = 100
-"""Codes of a column of numbers, at most."""
+"""Codes of a column of numbers, about, at most."""
 CATEGORIES = 1_000
-"""Codes of a column of names, at most: the most frequent."""
+"""Codes of a column of names, at most: the most frequent. The others share one."""
+_CODES, _OTHERS = 4_000, 20_000
+"""Codes of all columns together, and names that have none of their own: what bounds a model."""
+_FEWEST_CODES = 16
+"""Of a column, however many there are."""
+_IN_INTERVAL = 20
+"""Records, at least."""
 _QUANTILES = 16
 """Steps within an interval."""
-_SPIKE_SHARE = 0.005
-"""Of the records: what has more is a value of its own."""
-_TAIL = 0.001
+_SLACK = 1e-6
+"""Of a step: what the end of a range may miss a value by and still have it in."""
+TAIL = 0.001
 """Of the records at either end, whose values are drawn in to the next."""
 
 
@@ -91,26 +97,42 @@ class NumberCodec:
     ranks: Numbers
     """(codes - 1,): the share of records below its middle."""
     decimals: int | None
+    base: float = 0.0
+    unit: float = 1.0
+    """Where there are no decimals: each value is `base` and a multiple of `unit`."""
+    has_missing: bool = True
 
     @classmethod
-    def learnt(cls, values: Numbers, *, decimals: int | None) -> Self:
-        """From a column, NaN where a value is missing."""
+    def learnt(cls, values: Numbers, *, decimals: int | None, codes: int = INTERVALS) -> Self:
+        """From a column, NaN where a value is missing; of about so many codes."""
         present = np.sort(values[~np.isnan(values)])
         if present.size:
-            present = present.clip(*np.quantile(present, [_TAIL, 1 - _TAIL], method="nearest"))
-        curves = _curves(present)
-        codec = cls(curves=curves, ranks=np.zeros(len(curves)), decimals=decimals)
+            present = present.clip(*np.quantile(present, [TAIL, 1 - TAIL], method="nearest"))
+        curves = _curves(present, codes)
+        base, unit = _grid(present) if decimals == 0 else (0.0, 1.0)
+        codec = cls(
+            curves=curves,
+            ranks=np.zeros(len(curves)),
+            decimals=decimals,
+            base=base,
+            unit=unit,
+            has_missing=bool(np.isnan(values).any()),
+        )
         counts = np.bincount(codec.encode(present), minlength=codec.size)[:-1]
         ranks = (np.cumsum(counts) - counts / 2) / max(present.size, 1)
-        return cls(curves=curves, ranks=ranks, decimals=decimals)
+        return replace(codec, ranks=ranks)
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         decimals = int(arrays["decimals"][0])
+        base, unit = arrays["grid"].tolist()
         return cls(
             curves=arrays["curves"],
             ranks=arrays["ranks"],
             decimals=None if decimals < 0 else decimals,
+            base=base,
+            unit=unit,
+            has_missing=bool(arrays["has_missing"][0]),
         )
 
     @property
@@ -125,7 +147,7 @@ class NumberCodec:
 
     @property
     def drawable(self) -> npt.NDArray[np.bool_]:
-        return np.ones(self.size, np.bool_)
+        return np.array([*(True for _ in self.curves), self.has_missing or not len(self.curves)])
 
     def encode(self, values: Values) -> Codes:
         numbers = np.asarray(values, np.float64)
@@ -149,26 +171,67 @@ class NumberCodec:
 
     def decode(self, codes: Codes, chance: np.random.Generator, wanted: Wanted | None) -> Numbers:
         low, high = (wanted.low, wanted.high) if isinstance(wanted, Range) else (-np.inf, np.inf)
-        found = np.full(codes.shape, np.nan)
+        draws = np.zeros(codes.shape)
         at = np.flatnonzero(codes < self.size - 1)
+        draws[at] = chance.random(at.size)
+        return self.placed(codes, draws, low, high)
+
+    def placed(
+        self, codes: Codes, places: Numbers, low: float = -np.inf, high: float = np.inf
+    ) -> Numbers:
+        """The value of each code that stands at a place from 0 to 1 among those of its values that
+        are from `low` to `high`."""
+        found = np.full(codes.shape, np.nan)
         steps = np.arange(_QUANTILES + 1)
-        draws = chance.random(at.size)
-        for code in np.unique(codes[at]).tolist():
-            of_code = codes[at] == code
+        ends = self._ends(low, high)
+        for code in np.unique(codes[codes < self.size - 1]).tolist():
+            of_code = codes == code
             curve = self.curves[code]
-            first, last = _within(curve, low, high)
-            drawn = np.interp(first + draws[of_code] * (last - first), steps, curve)
-            found[at[of_code]] = drawn
-        if self.decimals is not None:
-            found = _rounded(found, self.decimals, low, high)
-        return found
+            first, last = _within(curve, ends.low, ends.high)
+            found[of_code] = np.interp(first + places[of_code] * (last - first), steps, curve)
+        if self._step is None:
+            return found
+        # The ends are half a step wide of the outermost values that are wanted.
+        lowest, highest = ends.low + self._step / 2, ends.high - self._step / 2
+        return self._rounded(self._rounded(found).clip(lowest, highest))
+
+    @property
+    def _step(self) -> float | None:
+        """Between neighbouring values; None where any number may be one."""
+        if self.decimals is None:
+            return None
+        return self.unit if self.decimals == 0 else 10.0**-self.decimals
+
+    def _rounded(self, values: Numbers) -> Numbers:
+        if self.decimals:
+            return np.round(values, self.decimals)
+        return self.base + np.round((values - self.base) / self.unit) * self.unit
+
+    def _ends(self, low: float, high: float) -> Range:
+        """Between which numbers those lie that are from `low` to `high` once they are rounded.
+
+        Raises `SyntheticError` where no value lies there.
+        """
+        if self._step is None:
+            return Range(low=low, high=high)
+        up, down = (
+            self.base + rounded((end - self.base) / self._step + slack) * self._step
+            if np.isfinite(end)
+            else end
+            for end, rounded, slack in ((low, np.ceil, -_SLACK), (high, np.floor, _SLACK))
+        )
+        return Range(low=up - self._step / 2, high=down + self._step / 2)
 
     def shares(self, wanted: Wanted) -> Shares:
         if not isinstance(wanted, Range):
             shares = np.zeros(self.size)
             shares[-1] = None in wanted
             return shares
-        inside = [_share(curve, wanted) for curve in self.curves]
+        try:
+            ends = self._ends(wanted.low, wanted.high)
+        except SyntheticError:  # it lies between two neighbouring values
+            return np.zeros(self.size)
+        inside = [_share(curve, wanted, ends) for curve in self.curves]
         return np.array([*inside, 0.0])
 
     def arrays(self) -> Arrays:
@@ -177,16 +240,28 @@ class NumberCodec:
             "curves": self.curves,
             "ranks": self.ranks,
             "decimals": np.array([decimals], np.int64),
+            "grid": np.array([self.base, self.unit]),
+            "has_missing": np.array([self.has_missing], np.int64),
         }
 
 
-def _curves(present: Numbers) -> Numbers:
+def _grid(present: Numbers) -> tuple[float, float]:
+    """Whole numbers as the lowest one and multiples of a unit: of days, if they are seconds."""
+    if not present.size:
+        return 0.0, 1.0
+    apart = (present - present[0]).astype(np.int64)
+    return float(present[0]), float(max(np.gcd.reduce(apart), 1))
+
+
+def _curves(present: Numbers, codes: int) -> Numbers:
     """The quantiles of intervals with as many records each, and values that many share."""
     values, counts = np.unique(present, return_counts=True)
-    fewest = FEWEST if values.size <= INTERVALS else max(FEWEST, _SPIKE_SHARE * present.size)
+    fewest = FEWEST if values.size <= codes else max(FEWEST, _spike_share(codes) * present.size)
     spikes = values[counts >= fewest]
     rest = present[~np.isin(present, spikes)]
-    intervals = min(INTERVALS - min(spikes.size, INTERVALS - 1), rest.size // FEWEST)
+    intervals = min(codes - min(spikes.size, codes - 1), rest.size // _IN_INTERVAL)
+    if rest.size >= FEWEST:
+        intervals = max(intervals, 1)
     if rest.size and not intervals and not spikes.size:
         intervals = 1
     edges = np.quantile(rest, np.linspace(0, 1, intervals * _QUANTILES + 1)) if intervals else rest
@@ -207,43 +282,55 @@ def _within(curve: Numbers, low: float, high: float) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _share(curve: Numbers, wanted: Range) -> float:
+def _share(curve: Numbers, wanted: Range, ends: Range) -> float:
     if curve[0] == curve[-1]:
         return float(wanted.low <= curve[0] <= wanted.high)
-    first, last = _within(curve, wanted.low, wanted.high)
+    first, last = _within(curve, ends.low, ends.high)
     return (last - first) / (curve.size - 1)
 
 
-def _rounded(values: Numbers, decimals: int, low: float, high: float) -> Numbers:
-    """Rounded, but never out of what is wanted."""
-    step = 10.0**-decimals
-    rounded = np.round(values, decimals)
-    rounded = np.where(rounded < low, np.round(rounded + step, decimals), rounded)
-    return np.where(rounded > high, np.round(rounded - step, decimals), rounded)
+def _spike_share(codes: int) -> float:
+    """Of the records: what has more is a value of its own. Half of what an even code has."""
+    return 0.5 / codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NameCodec:
-    """Names, most frequent first; then what is rare, then what is missing."""
+    """Names, most frequent first; then all others, then what is missing."""
 
     names: tuple[str, ...]
+    others: tuple[str, ...]
+    """Names that share a code, as they are too many."""
+    other_counts: Codes
+    """(others,): records that had each."""
     has_missing: bool
 
     @classmethod
-    def learnt(cls, values: Names) -> Self:
-        """From a column, None where a value is missing."""
+    def learnt(cls, values: Names, *, codes: int = CATEGORIES, others: int = _OTHERS) -> Self:
+        """From a column, None where a value is missing; of so many codes at most, and as many
+        names without one."""
         is_missing = np.array([value is None for value in values.tolist()], np.bool_)
         names, counts = np.unique(values[~is_missing].astype(str), return_counts=True)
-        order = np.lexsort((names, -counts))[:CATEGORIES]
-        kept = order[counts[order] >= min(FEWEST, counts.max(initial=0))]
-        return cls(names=tuple(names[kept].tolist()), has_missing=bool(is_missing.any()))
+        order = np.lexsort((names, -counts))
+        kept = order[counts[order] >= FEWEST]
+        return cls(
+            names=tuple(names[kept[:codes]].tolist()),
+            others=tuple(names[kept[codes : codes + others]].tolist()),
+            other_counts=counts[kept[codes : codes + others]].astype(np.int64),
+            has_missing=bool(is_missing.any()),
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
+        counts = arrays["other_counts"]
         ends, text = arrays["ends"].tolist(), arrays["text"].tobytes()
-        starts = [0, *ends[:-1]]
+        starts = [0, *ends][:-1]
+        names = [text[a:b].decode() for a, b in zip(starts, ends, strict=True)]
+        own = len(names) - len(counts)
         return cls(
-            names=tuple(text[a:b].decode() for a, b in zip(starts, ends, strict=True)),
+            names=tuple(names[:own]),
+            others=tuple(names[own:]),
+            other_counts=counts,
             has_missing=bool(arrays["has_missing"][0]),
         )
 
@@ -257,7 +344,10 @@ class NameCodec:
 
     @property
     def drawable(self) -> npt.NDArray[np.bool_]:
-        return np.array([*(True for _ in self.names), False, self.has_missing or not self.names])
+        """What only a few records had is drawn as missing where nothing else can be."""
+        has_names = bool(self.names or self.others)
+        own = [True] * len(self.names)
+        return np.array([*own, bool(self.others), self.has_missing or not has_names])
 
     def encode(self, values: Values) -> Codes:
         code_of: dict[str | None, int] = {name: code for code, name in enumerate(self.names)}
@@ -267,28 +357,54 @@ class NameCodec:
 
     def decode(self, codes: Codes, chance: np.random.Generator, wanted: Wanted | None) -> Names:
         shown = np.array([*self.names, None, None], np.object_)
-        return np.asarray(shown[codes], np.object_)
+        found = np.asarray(shown[codes], np.object_)
+        at = np.flatnonzero(codes == self.size - 2)
+        counts = self._wanted_counts(wanted)
+        if at.size and counts.any():
+            among = chance.choice(len(self.others), at.size, p=counts / counts.sum())
+            found[at] = np.array(self.others, np.object_)[among]
+        return found
+
+    def _wanted_counts(self, wanted: Wanted | None) -> Codes:
+        if not isinstance(wanted, frozenset):
+            return self.other_counts
+        return self.other_counts * np.array([name in wanted for name in self.others], np.int64)
 
     def shares(self, wanted: Wanted) -> Shares:
         if isinstance(wanted, Range):
             raise SyntheticError("names lie in no range; say which of them are wanted")
-        return np.array([*(name in wanted for name in self.names), False, None in wanted], float)
+        others = self._wanted_counts(wanted).sum() / max(self.other_counts.sum(), 1)
+        return np.array([*(name in wanted for name in self.names), others, None in wanted], float)
 
     def arrays(self) -> Arrays:
-        encoded = [name.encode() for name in self.names]
+        encoded = [name.encode() for name in (*self.names, *self.others)]
         return {
             "text": np.frombuffer(b"".join(encoded), np.uint8),
             "ends": np.cumsum([len(name) for name in encoded], dtype=np.int64),
+            "other_counts": self.other_counts,
             "has_missing": np.array([self.has_missing], np.int64),
         }
 
 
-def learnt(column: Column, values: Values) -> Codec:
-    """The codec of a column, from the values that are learnt from."""
-    if column.is_numeric:
-        decimals = column.decimals if column.kind == "number" else 0
-        return NumberCodec.learnt(np.asarray(values, np.float64), decimals=decimals)
-    return NameCodec.learnt(np.asarray(values, np.object_))
+def learnt(column: Column, values: Values, *, columns: int = 1) -> Codec:
+    """The codec of one of so many columns, from the values that are learnt from.
+
+    Raises `SyntheticError` for infinite numbers.
+    """
+    room = max(_FEWEST_CODES, _CODES // columns)
+    if not column.is_numeric:
+        names = np.asarray(values, np.object_)
+        return NameCodec.learnt(
+            names, codes=min(CATEGORIES, room), others=max(room, _OTHERS // columns)
+        )
+    numbers = np.asarray(values, np.float64)
+    if np.isinf(numbers).any():
+        raise SyntheticError(
+            f"{column.name!r} has infinite numbers, which nothing can be learnt from: leave them"
+            " out, or mark them as missing"
+        )
+    decimals = column.decimals if column.kind == "number" else 0
+    return NumberCodec.learnt(numbers, decimals=decimals, codes=min(INTERVALS, room))
 
 
 _KINDS: Mapping[str, type[NumberCodec] | type[NameCodec]] = {

@@ -1,33 +1,39 @@
 """Records as columns of one kind each, with what is missing marked as such.
 
 Numbers, truth values (0 and 1) and times (seconds since 1970, UTC) are float64 with NaN where
-nothing is; categories and texts are objects: strings, with None where nothing is.
+nothing is; categories and texts are objects: strings, with None where nothing is; so are images,
+which are bytes of PNG.
 """
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, get_args
+from functools import partial
+from itertools import islice
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rag_pipeline.synthetic.errors import TableError
+from rag_pipeline.synthetic.tables.inferring import Seen
+from rag_pipeline.synthetic.tables.values import (
+    KINDS,
+    Kind,
+    given,
+    image_of,
+    name_of,
+    number_of,
+    shown,
+)
 
-Kind = Literal["number", "integer", "boolean", "datetime", "category", "text"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Names: TypeAlias = npt.NDArray[np.object_]
 Values: TypeAlias = Numbers | Names
 
-_MOST_DECIMALS = 9
-_TEXT_WORDS = 8
-"""So many words on average make a text of what could be categories."""
-_TRUTHS: Mapping[str, float] = {"true": 1.0, "false": 0.0}
-_LARGEST_WHOLE = 2.0**53
+_ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +45,17 @@ class Column:
     decimals: int | None = None
     """How many digits behind the point its numbers have; None: as many as there are."""
     is_key: bool = False
-    """Whether each record has a value of its own, which says nothing but which record it is."""
+    """Whether it says nothing but which record it is: the keys together are another for each."""
 
     @property
     def is_numeric(self) -> bool:
         """Whether its values are float64."""
         return self.kind in ("number", "integer", "boolean", "datetime")
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether generators of tables learn it: keys, texts and images they leave out."""
+        return not self.is_key and self.kind not in ("text", "image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +65,23 @@ class Schema:
     columns: tuple[Column, ...]
 
     def __post_init__(self) -> None:
-        """Raise `TableError` for names that don't tell columns apart."""
+        """Raise `TableError` for names that don't tell columns apart, and for no kind of column."""
         names = [column.name for column in self.columns]
         if not names:
             raise TableError("a table needs a column; none is there")
         for name in names:
             if not name or names.count(name) > 1:
                 raise TableError(f"the name {name!r} stands for {names.count(name)} columns")
+        for column in self.columns:
+            if column.kind not in KINDS:
+                raise TableError(
+                    f"{column.name!r} can't be a {column.kind!r}; there are {', '.join(KINDS)}"
+                )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that together tell records apart."""
+        return tuple(column.name for column in self.columns if column.is_key)
 
     @property
     def sha256(self) -> str:
@@ -104,7 +125,7 @@ class Table:
     def records(self) -> list[dict[str, Any]]:
         """One mapping a record, with JSON values; times in ISO 8601."""
         columns = [
-            [_shown(value, column) for value in self.values[column.name].tolist()]
+            [shown(value, column.kind) for value in self.values[column.name].tolist()]
             for column in self.schema.columns
         ]
         names = [column.name for column in self.schema.columns]
@@ -121,9 +142,10 @@ def table_of(records: Iterable[Mapping[str, Any]], schema: Schema | None = None)
     if not rows:
         raise TableError("there are no records; give at least one")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [_given(row.get(name)) for row in rows] for name in names}
+    columns = {name: [given(row.get(name)) for row in rows] for name in names}
     if schema is None:
-        schema = Schema(columns=tuple(_column(name, given) for name, given in columns.items()))
+        found = tuple(_column(name, Seen.of(values)) for name, values in columns.items())
+        schema = Schema(columns=found)
     missing: list[object] = [None] * len(rows)
     return Table(
         schema=schema,
@@ -134,101 +156,73 @@ def table_of(records: Iterable[Mapping[str, Any]], schema: Schema | None = None)
     )
 
 
-def _given(value: object) -> object:
-    """A value as it counts: what says nothing is None."""
-    if isinstance(value, str):
-        return value.strip() or None
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value
+def schema_in(records: Iterable[Mapping[str, Any]]) -> Schema:
+    """The schema that `table_of` finds in these records, in memory that doesn't grow with them."""
+    seen: dict[str, Seen] = {}
+    count = 0
+    for rows in _portions(records):
+        for name in dict.fromkeys([*seen, *(name for row in rows for name in row)]):
+            before = seen.get(name) or Seen.of([None] * count)
+            seen[name] = before.followed_by(Seen.of([given(row.get(name)) for row in rows]))
+        count += len(rows)
+    if not count:
+        raise TableError("there are no records; give at least one")
+    return Schema(columns=tuple(_column(name, of_name) for name, of_name in seen.items()))
 
 
-def _column(name: str, given: Sequence[object]) -> Column:
-    present = [value for value in given if value is not None]
-    kind = _kind(present)
-    numbers = [n for value in present if (n := _number(value, kind)) is not None]
-    return Column(
-        name=name,
-        kind=kind,
-        decimals=_decimals(numbers) if kind == "number" else None,
-        is_key=_is_key(kind, present, len(given)),
+def table_in(records: Iterable[Mapping[str, Any]], schema: Schema) -> Table:
+    """`table_of`, with no more in memory than the table, in which equal names are one."""
+    names: dict[str, str] = {}
+    portions = [
+        [_shared(column, names) for column in table_of(rows, schema).values.values()]
+        for rows in _portions(records)
+    ]
+    if not portions:
+        raise TableError("there are no records; give at least one")
+    joined = [np.concatenate(columns) for columns in zip(*portions, strict=True)]
+    return Table(
+        schema=schema,
+        values=dict(zip((column.name for column in schema.columns), joined, strict=True)),
     )
 
 
-def _kind(present: Sequence[object]) -> Kind:
-    """The narrowest kind that has room for all of it."""
-    if not present:
-        return "category"
-    for kind in ("boolean", "integer", "number", "datetime"):
-        if all(_number(value, kind) is not None for value in present):
-            return kind
-    words = sum(len(str(value).split()) for value in present)
-    return "text" if words >= _TEXT_WORDS * len(present) else "category"
+def _shared(column: Values, names: dict[str, str]) -> Values:
+    if column.dtype != np.object_ or not all(isinstance(one, str | None) for one in column):
+        return column
+    shared = [None if one is None else names.setdefault(one, one) for one in column]
+    return np.array(shared, np.object_)
 
 
-def _is_key(kind: Kind, present: Sequence[object], records: int) -> bool:
-    is_name = kind == "category" and len(set(map(str, present))) == len(present)
-    return is_name and len(present) == records > 1
+def _portions(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    rows = iter(records)
+    while some := [*islice(rows, _ROWS_AT_ONCE)]:
+        yield some
 
 
-def _number(value: object, kind: Kind) -> float | None:
-    """The number that `value` is in a column of that kind; None where it is none."""
-    if kind == "boolean":
-        return float(value) if isinstance(value, bool) else _TRUTHS.get(str(value).lower())
-    if kind == "datetime":
-        return _instant(value)
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    if isinstance(value, bool) or not math.isfinite(number):
-        return None
-    is_whole = number == int(number) and abs(number) <= _LARGEST_WHOLE
-    return number if kind == "number" or is_whole else None
+def _column(name: str, seen: Seen) -> Column:
+    kind = seen.kind
+    return Column(
+        name=name,
+        kind=kind,
+        decimals=seen.decimals if kind == "number" else None,
+        is_key=seen.is_key,
+    )
 
 
-def _instant(value: object) -> float | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-
-
-def _decimals(numbers: Sequence[float]) -> int | None:
-    values = np.array(numbers, np.float64)
-    for decimals in range(_MOST_DECIMALS + 1):
-        if np.array_equal(np.round(values, decimals), values):
-            return decimals
-    return None
-
-
-def _values(column: Column, given: Sequence[object]) -> Values:
-    if not column.is_numeric:
-        return np.array([None if one is None else str(one) for one in given] or [], np.object_)
-    found = np.full(len(given), np.nan)
-    for place, value in enumerate(given):
+def _values(column: Column, values: Sequence[object]) -> Values:
+    if column.is_numeric:
+        read: Callable[[object], object] = partial(number_of, kind=column.kind)
+    else:
+        read = image_of if column.kind == "image" else name_of
+    found = np.full(len(values), np.nan if column.is_numeric else None)
+    for place, value in enumerate(values):
         if value is None:
             continue
-        number = _number(value, column.kind)
-        if number is None:
+        one = read(value)
+        if one is None:
             raise TableError(
-                f"record {place + 1} has {value!r} in {column.name!r}, which is no {column.kind};"
-                " correct it, or declare the column otherwise"
+                f"record {place + 1} has {reprlib.repr(value)} in {column.name!r}, which is no"
+                f" {column.kind}; correct it, or declare the column otherwise"
             )
-        found[place] = number
+        found[place] = one
     return found
-
-
-def _shown(value: Any, column: Column) -> Any:
-    if value is None or (column.is_numeric and math.isnan(value)):
-        return None
-    if column.kind == "boolean":
-        return bool(value)
-    if column.kind == "integer":
-        return int(value)
-    if column.kind == "datetime":
-        return datetime.fromtimestamp(value, UTC).isoformat()
-    return value

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_pipeline.synthetic.errors import SyntheticError
-from rag_pipeline.synthetic.tables.coding import FEWEST, NameCodec, NumberCodec, Range
+from rag_pipeline.synthetic.tables.coding import (
+    FEWEST,
+    NameCodec,
+    NumberCodec,
+    Range,
+    learnt,
+)
+from rag_pipeline.synthetic.tables.table import Column
 
 NUMBERS = st.lists(
     st.one_of(st.integers(-50, 50).map(float), st.floats(-1e6, 1e6), st.just(float("nan"))),
@@ -90,3 +97,61 @@ def test_columns_with_nothing_to_learn_have_codes_all_the_same(values: list[floa
     codec = NumberCodec.learnt(numbers, decimals=0)
     drawn = codec.decode(codec.encode(numbers), np.random.default_rng(0), None)
     assert np.array_equal(drawn, numbers, equal_nan=True)
+
+
+def test_whole_numbers_stay_multiples_of_what_they_were_multiples_of() -> None:
+    days = 7_200 + 86_400 * np.random.default_rng(0).integers(10_000, 20_000, 3_000).astype(float)
+    codec = NumberCodec.learnt(days, decimals=0)
+    again = NumberCodec.from_arrays(codec.arrays())
+    drawn = again.decode(again.encode(days), np.random.default_rng(0), None)
+    assert set(drawn % 86_400) == {7_200}
+    wanted = Range(low=7_200 + 86_400 * 12_345 - 5, high=7_200 + 86_400 * 12_345 + 5)
+    codes = np.repeat(np.flatnonzero(codec.shares(wanted)), 20)
+    assert codes.size
+    assert set(codec.decode(codes, np.random.default_rng(0), wanted)) == {7_200 + 86_400 * 12_345}
+
+
+@pytest.mark.parametrize(("low", "high"), [(33.2, 33.8), (9_000.0, 9_999.0)])
+def test_a_range_that_holds_no_value_is_wanted_of_no_code(low: float, high: float) -> None:
+    values = np.random.default_rng(0).integers(0, 5_000, 4_000).astype(float)
+    codec = NumberCodec.learnt(values, decimals=0)
+    assert not codec.shares(Range(low=low, high=high)).any()
+    assert codec.shares(Range(low=33, high=33)).any()
+
+
+def test_names_too_many_for_codes_are_drawn_as_often_as_they_were_seen() -> None:
+    values = np.array([f"n{n}" for n in range(50) for _ in range(n + 1)] + ["lone"], np.object_)
+    codec = NameCodec.learnt(values, codes=10)
+    again = NameCodec.from_arrays(codec.arrays())
+    assert again.names == codec.names == tuple(f"n{n}" for n in range(49, 39, -1))
+    rare = np.full(20_000, codec.size - 2)
+    drawn = again.decode(rare, np.random.default_rng(0), None)
+    names, counts = np.unique(drawn.astype(str), return_counts=True)
+    assert set(names) == {f"n{n}" for n in range(4, 40)}, "and what fewer than five have never"
+    shares = dict(zip(names.tolist(), (counts / 20_000).tolist(), strict=True))
+    assert shares["n39"] == pytest.approx(40 / sum(range(5, 41)), rel=0.2)
+    wanted = frozenset({"n7", "n20", "n45"})
+    assert set(again.decode(rare, np.random.default_rng(0), wanted)) == {"n7", "n20"}
+    assert codec.shares(wanted)[codec.size - 2] == pytest.approx((8 + 21) / sum(range(5, 41)))
+
+
+def test_names_that_nobody_shares_are_drawn_as_missing() -> None:
+    values = np.array([f"n{number}" for number in range(500)], np.object_)
+    codec = NameCodec.learnt(values)
+    assert codec.drawable.tolist() == [False, True]
+    drawn = codec.decode(np.array([1, 1]), np.random.default_rng(0), None)
+    assert drawn.tolist() == [None, None]
+
+
+def test_the_more_columns_the_fewer_codes_each() -> None:
+    column = Column(name="x", kind="number", decimals=None)
+    values = np.random.default_rng(0).normal(size=5_000)
+    sizes = [learnt(column, values, columns=count).size for count in (1, 40, 100, 1_000)]
+    assert sizes == [101, 101, 41, 17]
+
+
+@pytest.mark.parametrize("end", [np.inf, -np.inf])
+def test_an_infinite_number_is_told_of_its_column(end: float) -> None:
+    column = Column(name="height", kind="number", decimals=None)
+    with pytest.raises(SyntheticError, match="'height' has infinite numbers"):
+        learnt(column, np.array([1.0, 2.0, end]))

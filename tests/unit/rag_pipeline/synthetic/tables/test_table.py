@@ -5,6 +5,8 @@ import pytest
 from rag_pipeline.synthetic.errors import TableError
 from rag_pipeline.synthetic.tables.table import Column, Schema, table_of
 
+PICTURE = b"\x89PNG\r\n\x1a\n and so on"
+
 RECORDS = [
     {
         "id": "a1",
@@ -64,3 +66,46 @@ def test_no_records_and_no_columns_are_refused() -> None:
         table_of([])
     with pytest.raises(TableError, match="needs a column"):
         table_of([{}])
+
+
+def test_images_are_a_kind_of_their_own_which_tables_keep_as_bytes() -> None:
+    table = table_of([{"picture": PICTURE, "n": 1}, {"picture": None, "n": 2}])
+    assert [column.kind for column in table.schema.columns] == ["image", "integer"]
+    assert table.records() == [{"picture": PICTURE, "n": 1}, {"picture": None, "n": 2}]
+    assert [column.name for column in table.schema.columns if column.is_learnt] == ["n"]
+    with pytest.raises(TableError, match=r"b'GIF89a' in 'picture', which is no image"):
+        table_of([{"picture": b"GIF89a"}], Schema(columns=(Column(name="picture", kind="image"),)))
+    with pytest.raises(TableError, match="which is no category"):
+        table_of([{"picture": PICTURE}, {"picture": "name"}])
+
+
+def test_lists_and_objects_are_no_values_of_a_table() -> None:
+    for odd in ([1], {"a": 1}, (1,), {1}):
+        with pytest.raises(TableError, match="which is no category"):
+            table_of([{"x": odd}])
+
+
+def test_keys_are_columns_that_are_not_learnt() -> None:
+    schema = table_of(RECORDS).schema
+    assert schema.keys == ("id",)
+    assert not schema.column("id").is_learnt
+    assert schema.column("town").is_learnt
+
+
+def test_ten_thousand_names_are_found_out_as_names() -> None:
+    rows = [{"name": f"n{number}", "x": 1} for number in range(10_000)]
+    column = table_of([*rows, *rows]).schema.column("name")
+    assert (column.kind, column.is_key) == ("category", False)
+    assert table_of(rows).schema.column("name").is_key
+
+
+def test_a_kind_that_there_is_not_makes_no_schema() -> None:
+    with pytest.raises(TableError, match="can't be a 'colour'; there are number"):
+        Schema.from_json([{"name": "x", "kind": "colour"}])
+
+
+@pytest.mark.parametrize(
+    "said", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2020-02-30"]
+)
+def test_a_time_that_is_none_in_utc_is_a_name(said: str) -> None:
+    assert table_of([{"x": said}] * 2).schema.columns[0].kind == "category"

@@ -1,0 +1,100 @@
+"""SDV's side of `benchmarks/synthetic.py`: learns a table and draws another, in its own Python.
+
+    python sdv_tables.py ctgan --learn real.csv --write drawn.csv --count 20000 --budget 120 \\
+        --kinds '{"age": "numerical", "sex": "categorical"}'
+
+`pip install sdv`; its licence is BSL 1.1, so nothing of ours depends on it. CTGAN and TVAE learn as
+many epochs as fit into the budget of CPU seconds, judged by the first two.
+The last line on stdout is one JSON document: CPU seconds of learning and of drawing, and epochs.
+"""
+
+import argparse
+import json
+import random
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sdv.metadata import Metadata
+from sdv.single_table import CTGANSynthesizer, GaussianCopulaSynthesizer, TVAESynthesizer
+
+NETWORKS = {"ctgan": CTGANSynthesizer, "tvae": TVAESynthesizer}
+TABLE = "table"
+DRAWN_AT_ONCE = 100_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("method", choices=["copula", *NETWORKS])
+    parser.add_argument("--learn", type=Path, required=True)
+    parser.add_argument("--kinds", type=json.loads, required=True, help="sdtype by column")
+    parser.add_argument("--write", type=Path, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--budget", type=float, required=True, help="CPU seconds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--where", nargs=2, help="column and value: time to draw 1,000 of them")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    real = pd.read_csv(given.learn)
+    model, epochs, took = learnt(given.method, real, given.kinds, given.budget, given.seed)
+    began = time.process_time()
+    drawn = model.sample(num_rows=given.count)[TABLE]
+    sample_s = time.process_time() - began
+    drawn.to_csv(given.write, index=False)
+    found = {"fit_s": took, "sample_s": sample_s, "epochs": epochs}
+    if given.where:
+        found["rejection_s"] = rejection_s(model, *given.where)
+    print(json.dumps(found))
+
+
+def learnt(
+    method: str, real: pd.DataFrame, kinds: dict[str, str], budget_s: float, seed: int
+) -> tuple[Any, int, float]:
+    """The synthesizer, its epochs, and the CPU seconds that they took."""
+    metadata = Metadata.load_from_dict(
+        {"tables": {TABLE: {"columns": {n: {"sdtype": kind} for n, kind in kinds.items()}}}}
+    )
+    if method == "copula":
+        seeded(seed)
+        began = time.process_time()
+        model = GaussianCopulaSynthesizer(metadata)
+        model.fit({TABLE: real})
+        return model, 0, time.process_time() - began
+    one, two = (epochs_s(method, metadata, real, epochs, seed)[1] for epochs in (1, 2))
+    epochs = max(1, int((budget_s - one) / max(two - one, 1e-3)) + 1)
+    model, took = epochs_s(method, metadata, real, epochs, seed)
+    return model, epochs, took
+
+
+def epochs_s(
+    method: str, metadata: Metadata, real: pd.DataFrame, epochs: int, seed: int
+) -> tuple[Any, float]:
+    seeded(seed)
+    began = time.process_time()
+    model = NETWORKS[method](metadata, epochs=epochs, enable_gpu=False)
+    model.fit({TABLE: real})
+    return model, time.process_time() - began
+
+
+def seeded(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # what SDV draws from
+    torch.manual_seed(seed)
+
+
+def rejection_s(model: Any, column: str, value: str, wanted: int = 1_000) -> float | None:
+    """CPU seconds to draw so many records of that value by drawing and leaving out, judged by the
+    first hundred thousand; None where not one is among them."""
+    began = time.process_time()
+    drawn = model.sample(num_rows=DRAWN_AT_ONCE)[TABLE]
+    found = int((drawn[column].astype(str) == value).sum())
+    return (time.process_time() - began) * wanted / found if found else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What a set's records are: tables, or pictures. Each kind is learnt, drawn and judged in its own
+way; what is around it (versions, gate, storage) is the same for all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_pipeline.synthetic.generator import Generator
+from rag_pipeline.synthetic.judging.measure import Judged
+from rag_pipeline.synthetic.tables.coding import Wanted
+from rag_pipeline.synthetic.tables.table import Schema, Table
+
+Places = npt.NDArray[np.int64]
+
+
+class RecordKind(Protocol):
+    """How records of one kind are learnt, drawn and judged."""
+
+    name: ClassVar[str]
+    """As in `methods.py`."""
+
+    def learnable(self, table: Table) -> Any:
+        """What the methods of this kind learn from. Raises `SyntheticError`."""
+
+    def drawn(
+        self, generator: Generator, count: int, where: Mapping[str, Wanted], *, seed: int
+    ) -> Table:
+        """That many records; without keys of their own. Raises `SyntheticError`."""
+
+    def copies(self, training: Table, drawn: Table) -> Places:
+        """The places of those that may not be kept, for they are records that were learnt from."""
+
+    def nearness(self, training: Table, held_out: Table, drawn: Table) -> Mapping[str, float]:
+        """A few figures that say at once how good a generator is, by name."""
+
+    def judged(
+        self,
+        training: Table,
+        held_out: Table,
+        drawn: Table,
+        *,
+        target: str | None,
+        slices: Sequence[str],
+        seed: int,
+    ) -> tuple[Judged, Mapping[str, Any] | None]:
+        """All that can be said of them, and what a report shows of pictures."""
+
+
+def kind_of(schema: Schema) -> str:
+    """The kind of a set: that of pictures where a column holds them."""
+    return "image" if any(column.kind == "image" for column in schema.columns) else "table"

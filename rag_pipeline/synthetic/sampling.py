@@ -1,0 +1,226 @@
+"""`rag synth sample`: records that a generator draws, judged, and stored if they pass the gate.
+
+What is stored comes in one transaction, with all that is known of where it is from; what is refused
+leaves its report alone. Records that copy one that was learnt from are dropped before they are
+judged, and others drawn in their place.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from rag_pipeline.composition import Composition
+from rag_pipeline.synthetic.errors import SyntheticError
+from rag_pipeline.synthetic.generator import check_seed
+from rag_pipeline.synthetic.judging.gate import Thresholds, Verdict, thresholds, verdict
+from rag_pipeline.synthetic.judging.measure import Judged
+from rag_pipeline.synthetic.record_tables import SetTables, set_tables
+from rag_pipeline.synthetic.sampling_report import Sampled, SampleWanted
+from rag_pipeline.synthetic.saved import load_generator
+from rag_pipeline.synthetic.tables.coding import Wanted
+from rag_pipeline.synthetic.tables.conditions import fulfilling, wanted_of
+from rag_pipeline.synthetic.tables.table import Table
+from rag_pipeline.versions.resolve import checked_folder
+from storage.errors import NotFoundError
+from storage.version_records import ModelVersion
+
+MOST_RECORDS = 1_000_000
+"""In one batch: all of it is in memory while it is judged."""
+_TURNS = 5
+"""Drawings, at most, to replace what was dropped."""
+_SEEDS_APART = 1_000_003
+_KNOWN_OF_FEW = frozenset(
+    {
+        "validity",
+        "exact_copies",
+        "near_copies",
+        "closer_to_train",
+        "membership",
+        "singled_out",
+    }
+)
+"""Limits that hold for few records, too: they are widened by what chance does to so few."""
+
+
+def sample(
+    parts: Composition, wanted: SampleWanted, *, tell: Callable[[str], None] = lambda _: None
+) -> Sampled:
+    """Draw records, judge them, and store them if they pass.
+
+    Raises `SyntheticError` for what can't be drawn, `FilterError`, `NotFoundError`, `ModelError`
+    for weights that are damaged; then nothing is stored.
+    """
+    run = _Run(parts, wanted, thresholds(wanted.thresholds))
+    model = run.model()
+    tables = set_tables(parts, wanted.name)
+    run.check_model(model, tables)
+    where = {} if wanted.where is None else wanted_of(wanted.where, tables.training)
+    seed = run.seed()
+    tell(f"drawing {wanted.count} records by {model.reference}")
+    drawn, copies = run.drawn(model, tables, where, seed)
+    tell(f"judging {len(drawn)} records, {copies} copies dropped")
+    judgement, pictures = run.judged(model, tables, where, drawn, seed)
+    found = verdict(judgement, run.limits)
+    sampled = Sampled(
+        wanted=wanted,
+        model=model,
+        seed=seed,
+        drawn=drawn,
+        copies=copies,
+        judgement=judgement,
+        pictures=pictures,
+        verdict=found,
+        is_accepted=_is_accepted(found, wanted),
+        drawn_at=datetime.now(UTC),
+        batch_id=None,
+    )
+    return sampled if wanted.dry_run else replace(sampled, batch_id=run.stored(sampled))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The steps of one sampling."""
+
+    parts: Composition
+    wanted: SampleWanted
+    limits: Thresholds
+
+    def model(self) -> ModelVersion:
+        """The version that draws, once all is checked that can be before any work."""
+        wanted, versions = self.wanted, self.parts.versions
+        if not wanted.principal.is_owner:
+            raise NotFoundError(f"there is no set of records {wanted.name!r} for you")
+        if not 1 <= wanted.count <= MOST_RECORDS:
+            raise SyntheticError(f"{wanted.count} records can't be drawn: give 1 to {MOST_RECORDS}")
+        check_seed(wanted.seed or 0)
+        self.parts.record_sets.get(wanted.name)
+        if wanted.model is not None:
+            return versions.model(wanted.model)
+        newest = (one for one in versions.models(name=wanted.name) if one.state != "retired")
+        found = versions.active(wanted.name) or next(newest, None)
+        if found is None:
+            raise SyntheticError(
+                f"nothing has learnt {wanted.name!r} yet: run `rag synth fit {wanted.name}`"
+            )
+        return found
+
+    def check_model(self, model: ModelVersion, tables: SetTables) -> None:
+        """Raise `SyntheticError` for a model that did not learn records of this set."""
+        if model.kind != "synthetic":
+            raise SyntheticError(f"{model.reference} is a {model.kind}, and draws no records")
+        if model.state == "retired":
+            raise SyntheticError(f"{model.reference} is retired: give another --model")
+        learnt = model.parameters.get("set")
+        if learnt != self.wanted.name:
+            raise SyntheticError(
+                f"{model.reference} learnt {learnt or 'another data set'!r}, not"
+                f" {self.wanted.name!r}: give a --model that did, or fit one"
+            )
+        is_known = model.parameters.get("schema_sha256") == tables.schema.sha256
+        if not is_known or not {name for _, name in model.datasets} & {*tables.datasets}:
+            raise SyntheticError(
+                f"{model.reference} learnt records that {learnt!r} has not any more: fit it anew"
+            )
+
+    def seed(self) -> int:
+        """What is given, or else a number that no batch of the set has."""
+        if self.wanted.seed is not None:
+            return self.wanted.seed
+        return len(self.parts.record_sets.batches(self.wanted.name))
+
+    def drawn(
+        self, model: ModelVersion, tables: SetTables, where: Mapping[str, Wanted], seed: int
+    ) -> tuple[Table, int]:
+        """Records of which none is a copy, and how many copies were dropped."""
+        folder = checked_folder(model, self.parts.versions, self.parts.weights)
+        generator = load_generator(folder)
+        kept: list[Table] = []
+        copies = 0
+        for turn in range(_TURNS):
+            missing = self.wanted.count - sum(map(len, kept))
+            if not missing:
+                break
+            of_turn = seed + turn * _SEEDS_APART
+            drawn = tables.kind.drawn(generator, missing, where, seed=of_turn)
+            at = tables.kind.copies(tables.training, drawn)
+            copies += len(at)
+            kept.append(drawn.rows(np.delete(np.arange(len(drawn)), at)))
+        found = _together(kept)
+        if not len(found):
+            raise SyntheticError(
+                f"all that {model.reference} draws there are records that it learnt from: ask for"
+                " something else, or load more records and fit it anew"
+            )
+        return _with_keys(found, f"{model.name}@{model.version}-{seed}"), copies
+
+    def judged(
+        self,
+        model: ModelVersion,
+        tables: SetTables,
+        where: Mapping[str, Wanted],
+        drawn: Table,
+        seed: int,
+    ) -> tuple[Judged, Mapping[str, Any] | None]:
+        """How near they come to real ones of which the same is true, and whether too near."""
+        if not fulfilling(drawn, where).all():
+            raise SyntheticError(f"{model.reference} draws records that are not as was asked")
+        training, held_out = (
+            table.rows(np.flatnonzero(fulfilling(table, where)))
+            for table in (tables.training, tables.held_out)
+        )
+        target = self.wanted.target or model.parameters.get("target")
+        return tables.kind.judged(
+            training,
+            held_out,
+            drawn,
+            target=None if target in where else target,
+            slices=self.wanted.slices,
+            seed=seed,
+        )
+
+    def stored(self, sampled: Sampled) -> int:
+        """The batch of it, or of its report alone."""
+        sets = self.parts.record_sets
+        said: dict[str, Any] = {
+            "model_version": sampled.model.model_id,
+            "generator_id": sampled.model.reference,
+            "seed": sampled.seed,
+            "conditions": {} if self.wanted.where is None else {"where": self.wanted.where},
+            "sampling": sampled.sampling(),
+            "thresholds": sampled.verdict.thresholds.as_json(),
+            "report": sampled.report(),
+        }
+        if not sampled.is_accepted:
+            return sets.add_refused(self.wanted.name, **said).batch_id
+        return sets.add_synthetic(
+            self.wanted.name, sampled.drawn.records(), verdict=sampled.verdict.state, **said
+        ).batch_id
+
+
+def _is_accepted(found: Verdict, wanted: SampleWanted) -> bool:
+    """Whether records pass; those too few to be judged need leave, and must give nobody away."""
+    if found.state != "unreviewed":
+        return found.passes
+    return wanted.allow_unreviewed and not any(
+        check.threshold in _KNOWN_OF_FEW for check in found.reasons
+    )
+
+
+def _together(tables: Sequence[Table]) -> Table:
+    first = tables[0]
+    return Table(
+        schema=first.schema,
+        values={
+            name: np.concatenate([table.values[name] for table in tables]) for name in first.values
+        },
+    )
+
+
+def _with_keys(table: Table, prefix: str) -> Table:
+    """The same with keys that no other batch has."""
+    keys = np.array([f"{prefix}-{number}" for number in range(len(table))], np.object_)
+    issued = {column.name: keys for column in table.schema.columns if column.is_key}
+    return Table(schema=table.schema, values={**table.values, **issued})

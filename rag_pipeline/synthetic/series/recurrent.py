@@ -1,0 +1,335 @@
+"""A recurrent network over series of records.
+
+A series x_1 … x_T is drawn one record after the other, and each record one column after the other,
+from what the state of a recurrent network holds of the records before and what is drawn already:
+
+    h_t = GRU(h_t-1, x_t-1)                 (Cho et al., EMNLP 2014, arXiv:1406.1078, eq. 5-8)
+    log p(x) = Σ_t Σ_d log p(x_t,d | h_t, x_t,<d)                       (Graves, arXiv:1308.0850)
+
+or an LSTM (Hochreiter and Schmidhuber, Neural Computation 9(8), 1997). The first column of each
+record says whether the series has ended before it, so that lengths are learnt too. Gradients flow
+back through time over windows of so many records (Werbos, Proceedings of the IEEE 78(10), 1990;
+truncated: Williams and Peng, Neural Computation 2(4), 1990): a window that is not the first of its
+series begins with an empty state and the record before it.
+
+Shapes: B series, T records, D columns, K codes of all columns, E wide embeddings, H wide state.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rag_pipeline.synthetic.errors import SyntheticError
+from rag_pipeline.synthetic.generator import Fitting
+from rag_pipeline.synthetic.learning import device_of, divided, drawn_by, taught
+from rag_pipeline.synthetic.series.drawing import Drawing, keys_of
+from rag_pipeline.synthetic.series.series import Layout, SeriesCodec
+from rag_pipeline.synthetic.tables.coding import Arrays, Codes, Wanted, under
+from rag_pipeline.synthetic.tables.table import Table
+from rag_pipeline.training.loop import Trained, sliced
+
+_POWERS = 3
+"""Of where a code stands, that the logits of its column are a sum of besides its own."""
+_BLOCK = 256
+"""Series that are drawn together."""
+_BLOCKS_APART = 1_000_003
+_MOST_AT_ONCE = 64
+"""Series that a likelihood is found of together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Which columns make series, how large the network is, and for how long it learns."""
+
+    key: str
+    """The column that says which series a record belongs to."""
+    time: str | None = None
+    """The column that its records are ordered by; None: as they stand in the table."""
+    cell: Literal["gru", "lstm"] = "gru"
+    width: int = 64
+    layers: int = 1
+    embedding: int = 4
+    dropout: float = 0.3
+    window: int = 100
+    """Records that gradients flow back through."""
+    steps: int = 1_200
+    batch_size: int = 32
+    """Windows."""
+    learning_rate: float = 2e-3
+
+
+class Network(nn.Module):
+    """The next record, predicted from those before, column by column."""
+
+    first: Tensor
+    """(D,): where the codes of each column begin among all."""
+    position: Tensor
+    """(K,): where each code stands in its column's order."""
+
+    def __init__(self, codec: SeriesCodec, settings: Settings) -> None:
+        super().__init__()
+        self.sizes = codec.sizes
+        columns, width = len(self.sizes), settings.width
+        self.register_buffer("first", _firsts(self.sizes), persistent=False)
+        positions = torch.tensor(np.concatenate(codec.positions()), dtype=torch.float32)
+        self.register_buffer("position", positions, persistent=False)
+        self.embedding = nn.Embedding(sum(self.sizes), settings.embedding)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        read = columns * (settings.embedding + 1)
+        cell = nn.GRU if settings.cell == "gru" else nn.LSTM
+        self.begin = nn.Parameter(torch.zeros(read))
+        self.cell = cell(read, width, num_layers=settings.layers, batch_first=True)
+        self.known = nn.ModuleList(nn.Linear(settings.embedding + 1, width) for _ in range(columns))
+        self.mix = nn.ModuleList(_mixing(width, settings.dropout) for _ in range(columns))
+        self.write = nn.ModuleList(nn.Linear(width, size) for size in self.sizes)
+        self.bend = nn.ModuleList(nn.Linear(width, _POWERS) for _ in self.sizes)
+
+    def read(self, codes: Tensor) -> Tensor:
+        """(…, D, E + 1) of codes (…, D)."""
+        at = codes + self.first
+        return torch.cat([self.embedding(at), self.position[at][..., None]], dim=-1)
+
+    def inputs(self, codes: Tensor, is_first: Tensor) -> Tensor:
+        """(B, T, D(E+1)) of the records before, (B, T, D); where `is_first` (B, T), there is
+        none."""
+        read = self.read(codes).flatten(2)
+        return torch.where(is_first[..., None], self.begin, read)
+
+    def logits(self, state: Tensor, read: Tensor, column: int) -> Tensor:
+        """(…, codes of the column), for the state (…, H) and the record's columns before it, whose
+        `read` is (…, column, E + 1)."""
+        for before in range(column):
+            state = state + self.known[before](read[..., before, :])
+        mixed = self.mix[column](state)
+        first = int(self.first[column])
+        # What is near a value is likely where it is: a bump over the order, from the first step on.
+        place = self.position[first : first + self.sizes[column], None]  # (codes, 1)
+        powers = torch.cat([place**power for power in range(1, _POWERS + 1)], dim=1)
+        found: Tensor = self.write[column](mixed) + self.bend[column](mixed) @ powers.T
+        return found
+
+
+def _firsts(sizes: Sequence[int]) -> Tensor:
+    return torch.tensor(np.cumsum([0, *sizes[:-1]]))
+
+
+def _mixing(width: int, dropout: float) -> nn.Module:
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """Parts of series, filled up to the longest of them."""
+
+    codes: Tensor
+    """int64 (B, T, D): records, and the one that says that the series has ended."""
+    before: Tensor
+    """int64 (B, T, D): the record before each."""
+    is_first: Tensor
+    """bool (B, T): whether there is none."""
+    counts: Tensor
+    """bool (B, T, D): what is predicted."""
+
+    @classmethod
+    def of(cls, windows: Sequence[Codes], begins: Sequence[bool], fixed: Sequence[int]) -> Self:
+        """`windows` (records, D), each with the record before it unless it begins a series."""
+        longest = max(len(one) - (not begin) for one, begin in zip(windows, begins, strict=True))
+        shape = (len(windows), longest, windows[0].shape[1])
+        codes, before = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        is_first, counts = np.zeros(shape[:2], np.bool_), np.zeros(shape, np.bool_)
+        for at, (window, begin) in enumerate(zip(windows, begins, strict=True)):
+            now = window if begin else window[1:]
+            codes[at, : len(now)] = now
+            before[at, int(begin) : len(now)] = window[: len(now) - int(begin)]
+            is_first[at, 0] = begin
+            counts[at, : len(now)] = True
+            counts[at, :, 1:] &= now_is_record(now, longest)[:, None]
+            counts[at, int(begin) :, [*fixed]] = False  # settled by the first record
+        tensors = map(torch.from_numpy, (codes, before, is_first, counts))
+        return cls(**dict(zip(("codes", "before", "is_first", "counts"), tensors, strict=True)))
+
+
+def now_is_record(window: Codes, longest: int) -> npt.NDArray[np.bool_]:
+    """(T,): False for the mark of an end, and what is filled up."""
+    found = np.zeros(longest, np.bool_)
+    found[: len(window)] = window[:, 0] == 0
+    return found
+
+
+def nats(network: Network, windows: Windows) -> Tensor:
+    """(B, T, D): -log p of each code; 0 for what does not count."""
+    state, _ = network.cell(network.inputs(windows.before, windows.is_first))
+    read = network.read(windows.codes)
+    losses = []
+    for column in range(len(network.sizes)):
+        logits = network.logits(state, read, column)
+        loss = functional.cross_entropy(
+            logits.flatten(0, 1), windows.codes[..., column].flatten(), reduction="none"
+        )
+        losses.append(loss.view(windows.codes.shape[:2]))
+    return torch.stack(losses, dim=2) * windows.counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learning:
+    """The task that `rag_pipeline.training.loop` trains."""
+
+    model: Network
+    learnt: Sequence[tuple[Codes, bool]]
+    """Windows, and whether each begins a series."""
+    held_back: Sequence[tuple[Codes, bool]]
+    fixed: Sequence[int]
+
+    @property
+    def examples(self) -> int:
+        return len(self.learnt)
+
+    def batches(self, order: Sequence[int], size: int) -> list[list[int]]:
+        return sliced(order, size)
+
+    def loss(self, rows: Sequence[int]) -> Tensor:
+        """Nats a code (scalar)."""
+        return self._nats([self.learnt[row] for row in rows])
+
+    def validate(self) -> float:
+        """Minus the nats a code of what was held back."""
+        return -self._nats(self.held_back).item()
+
+    def _nats(self, chosen: Sequence[tuple[Codes, bool]]) -> Tensor:
+        parts = [one for one, _ in chosen], [begin for _, begin in chosen]
+        windows = moved(Windows.of(*parts, self.fixed), device_of(self.model))
+        return nats(self.model, windows).sum() / windows.counts.sum()
+
+
+def moved(windows: Windows, device: torch.device) -> Windows:
+    """The same on that device."""
+    return Windows(
+        codes=windows.codes.to(device),
+        before=windows.before.to(device),
+        is_first=windows.is_first.to(device),
+        counts=windows.counts.to(device),
+    )
+
+
+def windows_of(series: Sequence[Codes], size: int) -> list[tuple[Codes, bool]]:
+    """Windows of `size` records, the last of a series with the mark of its end; each but the first
+    of a series begins with the record before it."""
+    found: list[tuple[Codes, bool]] = []
+    for codes in series:
+        end = np.zeros((1, codes.shape[1]), np.int64)
+        end[0, 0] = 1
+        whole = np.concatenate([codes, end])
+        found += [
+            (whole[max(start - 1, 0) : start + size], start == 0)
+            for start in range(0, len(whole), size)
+        ]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recurrent:
+    """Draws series of records like those that it has learnt."""
+
+    method: ClassVar[str] = "series/recurrent"
+
+    codec: SeriesCodec
+    network: Network
+    settings: Settings
+
+    @classmethod
+    def fit(
+        cls, table: Table, settings: Settings | None = None, fitting: Fitting | None = None
+    ) -> tuple[Self, Trained]:
+        """Learn the series of a table, 20 or more. The same arguments give the same weights.
+
+        Raises `SyntheticError` without settings that name the key, `TrainingError`.
+        """
+        if settings is None:
+            raise SyntheticError("say which column is the key of the series, and which their time")
+        fitting = fitting or Fitting()
+        codec = SeriesCodec.learnt(table, Layout(key=settings.key, time=settings.time))
+        series = codec.encoded(table)
+        learnt, held_back = divided(len(series), fitting.seed)
+        with drawn_by(fitting.seed):
+            network = Network(codec, settings)
+        task = Learning(
+            model=network,
+            learnt=windows_of([series[at] for at in learnt], settings.window),
+            held_back=windows_of([series[at] for at in held_back], settings.window),
+            fixed=_fixed(codec),
+        )
+        trained = taught(task, settings, fitting)
+        return cls(codec=codec, network=network, settings=settings), trained
+
+    def sample(self, count: int, *, seed: int = 0) -> Table:
+        """The records of that many series. The same seed gives the same ones."""
+        return self.sample_conditionally(count, {}, seed=seed)
+
+    def sample_conditionally(
+        self, count: int, where: Mapping[str, Wanted], *, seed: int = 0
+    ) -> Table:
+        """The records of that many series, all of which fulfil `where`.
+
+        Raises `SyntheticError` for a column that was not learnt, and for what no record can be.
+        """
+        drawing = Drawing(network=self.network, codec=self.codec, where=where)
+        codes: list[Codes] = []
+        for start in range(0, count, _BLOCK):
+            block = [np.zeros((0, len(self.network.sizes)), np.int64)] * min(_BLOCK, count - start)
+            codes += drawing.continued(block, seed * _BLOCKS_APART + start)
+        keys = keys_of(self.codec, count, seed)
+        return self.codec.decoded(codes, keys, np.random.default_rng(abs(seed)), where)
+
+    def continued(self, begun: Table, *, seed: int = 0) -> Table:
+        """Each series of `begun` with what may follow its last record.
+
+        Raises `SyntheticError` for a table of other columns.
+        """
+        series = self.codec.encoded(begun)
+        drawing = Drawing(network=self.network, codec=self.codec, where={})
+        codes: list[Codes] = []
+        for start in range(0, len(series), _BLOCK):
+            codes += drawing.continued(series[start : start + _BLOCK], seed * _BLOCKS_APART + start)
+        return self.codec.joined(begun, codes, np.random.default_rng(abs(seed)))
+
+    @torch.no_grad()
+    def score_anomalies(self, table: Table) -> npt.NDArray[np.float64]:
+        """(series,): nats a code of each series, in the order that they first appear in."""
+        found: list[float] = []
+        series = self.codec.encoded(table)
+        for start in range(0, len(series), _MOST_AT_ONCE):
+            whole = windows_of(series[start : start + _MOST_AT_ONCE], max(map(len, series)) + 1)
+            parts = [one for one, _ in whole], [begin for _, begin in whole]
+            windows = Windows.of(*parts, _fixed(self.codec))
+            sums = nats(self.network, windows).double().sum((1, 2)) / windows.counts.sum((1, 2))
+            found += sums.tolist()
+        return np.array(found, np.float64)
+
+    def about(self) -> dict[str, Any]:
+        return {"settings": asdict(self.settings), "codec": self.codec.about()}
+
+    def arrays(self) -> Arrays:
+        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
+        return weights | dict(self.codec.arrays())
+
+    @classmethod
+    def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
+        settings = Settings(**about["settings"])
+        codec = SeriesCodec.restored(about["codec"], arrays)
+        network = Network(codec, settings)
+        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
+        network.load_state_dict(weights)
+        return cls(codec=codec, network=network.eval(), settings=settings)
+
+
+def _fixed(codec: SeriesCodec) -> list[int]:
+    """The numbers of columns that never change within a series."""
+    return [codec.names.index(name) for name in codec.fixed]
