@@ -16,6 +16,7 @@ RagError
 ├── ExamplesError             there is nothing, or too little, to train on     (tuning/errors.py)
 ├── SyntheticError            a table can't be learnt, or drawn as was asked (synthetic/errors.py)
 │   ├── TableError                what was given is no table of records
+│   ├── PictureError              no pictures that can be learnt from together
 │   └── ModelFileError            a file of a generator is damaged or foreign
 └── ModelError
     ├── GenerationError       a language model can't take a prompt or did not finish

@@ -23,6 +23,14 @@ SYNTHETIC_NAMES_ITS_GENERATOR = (
 )
 TABLES = ("record_batch_images", "record_images", "records", "record_batches", "record_sets")
 TRIGGERS = {
+    "record_sets_stay": (
+        "UPDATE OF set_id, columns, holdout ON record_sets",
+        "the columns of a set and what it holds out are never changed: make another set",
+    ),
+    "record_images_stay": (
+        "UPDATE ON record_images",
+        "a stored image is never changed: delete its batch and add another",
+    ),
     "records_stay": (
         "UPDATE ON records",
         "a stored record is never changed: delete its batch and add another",

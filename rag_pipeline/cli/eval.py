@@ -11,6 +11,7 @@ from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_colle
 from rag_pipeline.cli.eval_answers import answers, calibrate
 from rag_pipeline.cli.judging import baseline_of, tell
 from rag_pipeline.cli.output import print_json, writing
+from rag_pipeline.cli.synth_sample import report
 from rag_pipeline.defaults import DEFAULT_COLLECTION, Mode
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def evaluation() -> None:
 
 evaluation.add_command(answers)
 evaluation.add_command(calibrate)
+evaluation.add_command(report, name="synthetic")
 
 
 @evaluation.command()

@@ -39,6 +39,7 @@ from rag_pipeline.cli.runs import runs
 from rag_pipeline.cli.search import search
 from rag_pipeline.cli.serve import serve
 from rag_pipeline.cli.sync import sync
+from rag_pipeline.cli.synth import synth
 from rag_pipeline.cli.tune import tune
 from rag_pipeline.cli.tune_generator import generator, preference
 from rag_pipeline.cli.watch import watch
@@ -91,6 +92,7 @@ for command in (
     datasets,
     models,
     tune,
+    synth,
     prompts,
     mcp,
     db,

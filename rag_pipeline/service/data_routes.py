@@ -17,6 +17,7 @@ from rag_pipeline.service.api import (
     runs,
     search,
     statistics,
+    synthetic,
     versions,
 )
 
@@ -29,6 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     feedback.router,
     statistics.router,
     versions.router,
+    synthetic.router,
     files.router,
     vector_stores.router,
     vector_store_files.router,

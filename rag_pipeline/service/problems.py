@@ -34,6 +34,7 @@ from rag_pipeline.service.errors import (
     UnknownModelError,
     UnknownResponseError,
 )
+from rag_pipeline.synthetic.errors import ModelFileError, SyntheticError
 from storage.errors import (
     AlreadyAskedError,
     AsOfError,
@@ -85,6 +86,8 @@ STATUS_OF: Mapping[type[Exception], int] = {
     IngestError: HTTPStatus.BAD_REQUEST,
     SettingsError: HTTPStatus.BAD_REQUEST,
     TemplateError: HTTPStatus.BAD_REQUEST,
+    ModelFileError: HTTPStatus.SERVICE_UNAVAILABLE,
+    SyntheticError: HTTPStatus.BAD_REQUEST,
     RagError: HTTPStatus.INTERNAL_SERVER_ERROR,
     StorageError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -180,6 +180,8 @@ class DatasetRegistry:
                 return self._changes_of_corpus(dataset, members)
             case "history":
                 return self._changes_of_history(members)
+            case "records":
+                return self._changes_of_records(dataset, members)
             case _:
                 return Difference()
 
@@ -206,6 +208,17 @@ class DatasetRegistry:
         prompt_ids = [str(member["prompt_id"]) for member in members]
         there = prompts_there(self.parts.database, prompt_ids)
         return Difference(gone=tuple(one for one in prompt_ids if one not in there))
+
+    def _changes_of_records(self, dataset: DatasetVersion, members: Sequence[Member]) -> Difference:
+        """By the hash of each load."""
+        try:
+            batches = self.parts.record_sets.batches(dataset.manifest["record_set"])
+        except NotFoundError:
+            batches = []
+        there = {batch.sha256 for batch in batches if batch.origin == "real"}
+        return Difference(
+            gone=tuple(one["sha256"] for one in members if one["sha256"] not in there)
+        )
 
     def _check_owner(self, reference: str) -> None:
         if not self.principal.is_owner:

@@ -96,6 +96,8 @@ def _sources(dataset: DatasetVersion) -> Iterator[Node]:
         yield _source("history", at, said["filters"])
     elif "collection" in said:
         yield _source(f"collection {said['collection']}", at, said.get("settings", {}))
+    elif "record_set" in said:
+        yield _source(f"record set {said['record_set']}", f"{said['records']} real records", {})
     elif dataset.location is not None:
         yield _source(f"file {dataset.location}", at, {})
 

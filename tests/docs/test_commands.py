@@ -30,6 +30,9 @@ PROGRAMS = [
     ROOT / "docs/howto/versions.md",
     ROOT / "docs/howto/replay.md",
     ROOT / "docs/howto/synthetic-tables.md",
+    ROOT / "docs/howto/judge-synthetic-data.md",
+    ROOT / "docs/howto/synthetic-images.md",
+    ROOT / "docs/howto/synthetic-methods.md",
 ]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 

@@ -1,0 +1,68 @@
+"""A figure that says how good data is, with what chance alone would make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Protocol
+
+_ERRORS_WIDE = 3.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One figure of a judgement."""
+
+    value: float
+    by_chance: float | None = None
+    """What records as good as real ones exceed once in two thousand times, for they are so few;
+    None where that is not known."""
+
+
+class Judged(Protocol):
+    """Whatever can be held against thresholds: tables, pictures, texts."""
+
+    @property
+    def records(self) -> int:
+        """How many synthetic records were judged."""
+
+    @property
+    def held_out(self) -> int:
+        """How many real records that were not learnt from they were held against."""
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """By the names of `gate.py`; what could not be measured is left out."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it; the same for the same judgement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Figures that were measured elsewhere: those of pictures, or of texts."""
+
+    records: int
+    held_out: int
+    measures: Mapping[str, Measure]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "records": {"synthetic": self.records, "held_out": self.held_out},
+            "measures": {name: shown(one.value) for name, one in self.measures.items()},
+        }
+
+
+def measured(values: Mapping[str, float], *, records: int, held_out: int) -> Measured:
+    """Plain figures by name."""
+    measures = {name: Measure(value=value) for name, value in values.items()}
+    return Measured(records=records, held_out=held_out, measures=measures)
+
+
+def by_chance(expected: float, error: float) -> float:
+    """What is exceeded once in two thousand times, by the standard error."""
+    return expected + _ERRORS_WIDE * error
+
+
+def shown(value: float | None) -> float | None:
+    """As it stands in JSON, which has no room for what is no number."""
+    return None if value is None or not isfinite(value) else round(value, 6)
