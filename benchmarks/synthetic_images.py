@@ -83,8 +83,9 @@ def report(
     found = judged_pictures(learnt, rest, drawn, net=net, seed=seed)
     near = found.synthetic
     print(
-        f"{name:<16}{cost:>32}{near.fid:>8.1f}{found.fid_ratio:>7.2f}{near.precision:>11.3f}"
-        f"{near.recall:>8.3f}{found.efficacy or 0:>10.3f}{found.nearest:>9.2f}{found.copies:>8}",
+        f"{name:<16}{cost:>32}{near.fid:>8.1f}{found.fid_ratio or 0:>7.2f}{near.precision:>11.3f}"
+        f"{near.recall:>8.3f}{found.efficacy or 0:>10.3f}{found.nearest or 0:>9.2f}"
+        f"{found.copies:>8}",
         flush=True,
     )
 

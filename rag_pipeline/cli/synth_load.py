@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, opened
-from rag_pipeline.cli.output import print_json
+from rag_pipeline.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from rag_pipeline.synthetic.record_loading import Loaded
@@ -92,6 +92,8 @@ def _print_loaded(loaded: "Loaded") -> None:
         )
     for line in columns(found):
         click.echo(line)
+    for name in loaded.maybe_keys:
+        say(f"{name} counts as a number: if it is a key, delete the set, and load it with --key")
 
 
 def columns(found: "RecordSet") -> Iterator[str]:

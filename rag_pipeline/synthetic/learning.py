@@ -21,8 +21,9 @@ from torch import nn
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Device, Fitting
-from rag_pipeline.training.loop import Adversarial, Task, Trained, train
+from rag_pipeline.training.loop import Trained, train
 from rag_pipeline.training.settings import TrainingSettings
+from rag_pipeline.training.task import Adversarial, Task
 
 Places = npt.NDArray[np.int64]
 

@@ -1,7 +1,6 @@
 """The methods there are, by the kind of data that they learn. Nothing is imported until used."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -49,17 +48,16 @@ def settings_of(name: str, given: Mapping[str, Any]) -> Any:
     Raises `SyntheticError` for a name or a value that it has no use for.
     """
     module = import_module(method(name).__module__)
+    types = get_type_hints(module.Settings)
+    for key, value in given.items():
+        if key not in types:
+            raise SyntheticError(f"{name} has no setting {key!r}; it has {', '.join(types)}")
+        if not _fits(value, types[key]):
+            raise SyntheticError(f"{name} can't have {key} = {value!r}: that is of another type")
     try:
-        chosen = module.Settings(**given)
+        return module.Settings(**given)
     except TypeError as error:
-        there = ", ".join(field.name for field in fields(module.Settings))
-        raise SyntheticError(f"{name} can't be set so: {error}; it has {there}") from error
-    for key, type_of_key in get_type_hints(module.Settings).items():
-        if key in given and not _fits(given[key], type_of_key):
-            raise SyntheticError(
-                f"{name} can't have {key} = {given[key]!r}: that is of another type"
-            )
-    return chosen
+        raise SyntheticError(f"{name} needs more settings: {error}") from error
 
 
 def _fits(value: object, wanted: Any) -> bool:

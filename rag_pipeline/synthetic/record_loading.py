@@ -1,6 +1,7 @@
 """`rag synth load`: real records from a file or a query, as a set or more of one."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from rag_pipeline.synthetic.tables.table import Schema
 from storage.errors import NotFoundError
 from storage.record_values import RecordBatch, RecordSet
 from storage.records import LOCAL_OWNER, Principal
+
+_ID = re.compile(r"(?:^|[_\W])id$|[a-z]I[dD]$|^I[dD]$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,16 @@ class Loaded:
 
     record_set: RecordSet
     batch: RecordBatch
+
+    @property
+    def maybe_keys(self) -> tuple[str, ...]:
+        """Columns of whole numbers that are called as keys are, and would be learnt."""
+        columns = schema_of(self.record_set).columns
+        return tuple(
+            column.name
+            for column in columns
+            if column.kind == "integer" and not column.is_key and _ID.search(column.name)
+        )
 
     def as_json(self) -> dict[str, Any]:
         found, batch = self.record_set, self.batch

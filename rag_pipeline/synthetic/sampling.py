@@ -5,9 +5,11 @@ leaves its report alone. Records that copy one that was learnt from are dropped 
 judged, and others drawn in their place.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,7 @@ def sample(
     tables = set_tables(parts, wanted.name)
     run.check_model(model, tables)
     where = {} if wanted.where is None else wanted_of(wanted.where, tables.training)
-    seed = run.seed()
+    seed = run.seed(model)
     tell(f"drawing {wanted.count} records by {model.reference}")
     drawn, copies = run.drawn(model, tables, where, seed)
     tell(f"judging {len(drawn)} records, {copies} copies dropped")
@@ -125,11 +127,35 @@ class _Run:
                 f"{model.reference} learnt records that {learnt!r} has not any more: fit it anew"
             )
 
-    def seed(self) -> int:
-        """What is given, or else a number that no batch of the set has."""
-        if self.wanted.seed is not None:
-            return self.wanted.seed
-        return len(self.parts.record_sets.batches(self.wanted.name))
+    def seed(self, model: ModelVersion) -> int:
+        """What is given, or else a number that no batch of the set has.
+
+        Raises `SyntheticError` where a batch holds what would be drawn.
+        """
+        batches = self.parts.record_sets.batches(self.wanted.name)
+        given = self.wanted.seed
+        if given is None:
+            used = {batch.seed for batch in batches}
+            return next(seed for seed in count(len(batches)) if seed not in used)
+        drawn = (model.model_id, given, self.conditions)
+        for batch in batches if not self.wanted.dry_run else ():
+            if batch.records and (batch.model_id, batch.seed, batch.conditions) == drawn:
+                raise SyntheticError(
+                    f"batch {batch.batch_id} holds what {model.reference} draws by the seed"
+                    f" {given}: give another --seed, or none"
+                )
+        return given
+
+    def _draw_name(self, seed: int) -> str:
+        """Another for each drawing by one model."""
+        if self.wanted.where is None:
+            return str(seed)
+        return f"{seed}-{hashlib.sha256(self.wanted.where.encode()).hexdigest()[:8]}"
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """As they are kept with the batch."""
+        return {} if self.wanted.where is None else {"where": self.wanted.where}
 
     def drawn(
         self, model: ModelVersion, tables: SetTables, where: Mapping[str, Wanted], seed: int
@@ -137,6 +163,8 @@ class _Run:
         """Records of which none is a copy, and how many copies were dropped."""
         folder = checked_folder(model, self.parts.versions, self.parts.weights)
         generator = load_generator(folder)
+        if generator.method.partition("/")[0] != tables.kind.name:
+            raise SyntheticError(f"{model.reference} draws no {tables.kind.name}: fit it anew")
         kept: list[Table] = []
         copies = 0
         for turn in range(_TURNS):
@@ -154,7 +182,7 @@ class _Run:
                 f"all that {model.reference} draws there are records that it learnt from: ask for"
                 " something else, or load more records and fit it anew"
             )
-        return _with_keys(found, f"{model.name}@{model.version}-{seed}"), copies
+        return _with_keys(found, f"{model.name}@{model.version}-{self._draw_name(seed)}"), copies
 
     def judged(
         self,
@@ -188,7 +216,7 @@ class _Run:
             "model_version": sampled.model.model_id,
             "generator_id": sampled.model.reference,
             "seed": sampled.seed,
-            "conditions": {} if self.wanted.where is None else {"where": self.wanted.where},
+            "conditions": self.conditions,
             "sampling": sampled.sampling(),
             "thresholds": sampled.verdict.thresholds.as_json(),
             "report": sampled.report(),

@@ -1,10 +1,12 @@
 """Sets whose records are rows of a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import torch
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Generator, TableGenerator
@@ -37,7 +39,8 @@ class TableRecords:
     def drawn(
         self, generator: Generator, count: int, where: Mapping[str, Wanted], *, seed: int
     ) -> Table:
-        return cast(TableGenerator, generator).sample_conditionally(count, where, seed=seed)
+        with _one_thread():
+            return cast(TableGenerator, generator).sample_conditionally(count, where, seed=seed)
 
     def copies(self, training: Table, drawn: Table) -> Places:
         if drawn.schema != training.schema:
@@ -73,3 +76,14 @@ class TableRecords:
             seed=seed,
         )
         return found, None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order, so that a seed draws the same in any process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -18,103 +18,23 @@ model is validated, averaged and left as it was at its best.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rag_pipeline.training.averages import Averages
 from rag_pipeline.training.checkpoints import Checkpoint, CheckpointFile, Validation, Weights
 from rag_pipeline.training.errors import TrainingError
-from rag_pipeline.training.player import (
-    Batches,
-    Moments,
-    NoNumberError,
-    Player,
-    joined,
-    number,
-)
+from rag_pipeline.training.player import Moments, NoNumberError, joined, number
 from rag_pipeline.training.progress import Progress, ignore
 from rag_pipeline.training.settings import TrainingSettings, rate
+from rag_pipeline.training.sides import model_side, opposing_sides
+from rag_pipeline.training.task import Paced, Task, Watchful
 from rag_pipeline.training.trial import planned_within
-
-_SEEDS_APART = 1_000_003
-
-
-class Task(Protocol):
-    """A model, the examples that it is trained on, and a measure of how good it has become."""
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained: those of its parameters that require a gradient."""
-
-    @property
-    def examples(self) -> int:
-        """How many there are."""
-
-    def batches(self, order: Sequence[int], size: int) -> list[list[int]]:
-        """The examples of an epoch, which come in `order`, as batches of up to `size`.
-
-        Depends on its arguments alone. `sliced` does where neighbours need not fit together.
-        """
-
-    def loss(self, rows: Sequence[int]) -> Tensor:
-        """The mean loss (scalar) of a batch; the model is in training mode.
-
-        Depends on the rows, the weights, and what torch draws, which is drawn by the step's number.
-        """
-
-    def validate(self) -> float:
-        """How good the model is on examples held back, higher being better; it is in evaluation
-        mode, and no gradients are kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opponent:
-    """A network that is trained against a task's model."""
-
-    name: str
-    """Another one for each."""
-    model: nn.Module
-    loss: Callable[[Sequence[int]], Tensor]
-    """Of a batch, for the opponent (scalar); both networks are in training mode. Gradients that it
-    leaves in the model are forgotten."""
-    turns: int = 1
-    """Steps before each step of the model."""
-    learning_rate: float
-    """At its height: it rises and falls with that of the model."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-
-
-@runtime_checkable
-class Adversarial(Protocol):
-    """A task whose model is trained against others."""
-
-    @property
-    def opponents(self) -> Sequence[Opponent]:
-        """They take their turns in this order."""
-
-
-@runtime_checkable
-class Paced(Protocol):
-    """A task whose loss depends on how far the training has come, as where a weight is annealed."""
-
-    def at_step(self, step: int, steps: int) -> None:
-        """Told before each step (from 0) of so many, and before each validation."""
-
-
-@runtime_checkable
-class Watchful(Protocol):
-    """A task that may see in its validations that it leads nowhere."""
-
-    def is_lost(self, validations: Sequence[Validation]) -> bool:
-        """Whether the training ends here, with the best weights that there were; depends on its
-        argument alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,11 +91,6 @@ def train(
         return _Training(task, settings, checkpoints, observe).run()
 
 
-def sliced(order: Sequence[int], size: int) -> list[list[int]]:
-    """Batches of `size` examples as they come, the last one smaller."""
-    return [[*order[begin : begin + size]] for begin in range(0, len(order), size)]
-
-
 @contextmanager
 def _reproducible(threads: int, model: nn.Module) -> Iterator[None]:
     """Sums in one order; what others draw at random goes on as if nothing had been drawn here."""
@@ -191,34 +106,6 @@ def _reproducible(threads: int, model: nn.Module) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
-    """The model, or one of its opponents: what it learns by, and on which batches."""
-
-    number: int
-    """0 is the model."""
-    player: Player
-    loss: Callable[[Sequence[int]], Tensor]
-    turns: int
-    batches: Batches
-
-    def take_turns(self, step: int, an_epoch: int, share: float, seed: int) -> float:
-        """Its steps within that step of the training; the loss of the last one."""
-        loss = math.nan
-        for turn in range(self.turns):
-            rows = self.batches.at(step * self.turns + turn, an_epoch)
-            torch.manual_seed(_seed(seed, step, self.number, turn))
-            loss = self.player.step(lambda rows=rows: self.loss(rows), share)  # type: ignore[misc]
-        return loss
-
-
-def _seed(seed: int, step: int, number: int, turn: int) -> int:
-    if number == 0:
-        return seed * _SEEDS_APART + step
-    drawn = np.random.SeedSequence([seed, step, number, turn]).generate_state(1, np.uint64)
-    return int(drawn[0] >> np.uint64(1))
-
-
 class _Training:
     """One training under way."""
 
@@ -231,8 +118,8 @@ class _Training:
     ) -> None:
         self._task, self._settings = task, settings
         self._checkpoints, self._observe = checkpoints, observe
-        self._model = _model_side(task, settings)
-        self._sides = [*_opposing_sides(task, settings), self._model]  # in the order of their turns
+        self._model = model_side(task, settings)
+        self._sides = [*opposing_sides(task, settings), self._model]  # in the order of their turns
         self._a_epoch = len(self._model.batches.of(0))  # and in all: the schedule has to know
         self._averages = Averages(settings.ema, self._model.player.weights)
         self._planned = settings.steps or self._a_epoch * settings.epochs
@@ -404,47 +291,6 @@ class _Training:
             side.player.set_moments(moments)
         self._observe(Progress(step=len(self._losses), steps=self._planned, loss=None))
         return True
-
-
-def _model_side(task: Task, settings: TrainingSettings) -> _Side:
-    player = Player(
-        task.model,
-        learning_rate=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        max_gradient_norm=settings.max_gradient_norm,
-    )
-    batches = _batches(task, settings, (settings.seed,))
-    return _Side(number=0, player=player, loss=task.loss, turns=1, batches=batches)
-
-
-def _opposing_sides(task: Task, settings: TrainingSettings) -> list[_Side]:
-    opponents = task.opponents if isinstance(task, Adversarial) else ()
-    return [
-        _Side(
-            number=place,
-            player=Player(
-                one.model,
-                prefix=f"{one.name}/",  # no parameter's own name has a stroke
-                learning_rate=one.learning_rate,
-                betas=one.betas,
-                weight_decay=one.weight_decay,
-                max_gradient_norm=settings.max_gradient_norm,
-            ),
-            loss=one.loss,
-            turns=one.turns,
-            batches=_batches(task, settings, (settings.seed, place)),
-        )
-        for place, one in enumerate(opponents, start=1)
-    ]
-
-
-def _batches(task: Task, settings: TrainingSettings, key: tuple[int, ...]) -> Batches:
-    return Batches(
-        key=key,
-        examples=task.examples,
-        cut=lambda order: task.batches(order, settings.batch_size),
-    )
 
 
 def _parts(steps: int, parts: int) -> set[int]:

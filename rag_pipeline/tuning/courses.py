@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rag_pipeline.training.errors import TrainingError
-from rag_pipeline.training.loop import Task
 from rag_pipeline.training.settings import TrainingSettings
+from rag_pipeline.training.task import Task
 from rag_pipeline.tuning.adapters import Adapted, AdapterSettings
 from rag_pipeline.tuning.answer_examples import (
     AnswerExample,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support.people import LOOSE, QUICK, write_people
+from support.people import LOOSE, QUICK, people, write_people
 from support.versions import damage, write_model
 
 from rag_pipeline.cli.main import cli
@@ -116,8 +116,11 @@ def test_the_same_seed_draws_the_same_and_none_is_somebody_who_was_learnt(
     assert not drawn & set(real)
     stored = synthetic.sample(DRAW)
     assert stored.seed not in (5, 6)
-    with pytest.raises(InvalidRecordError, match="same key"):
+    with pytest.raises(SyntheticError, match="batch 2 holds what"):
         synthetic.sample(replace(DRAW, seed=stored.seed))
+    again = synthetic.sample(replace(DRAW, seed=stored.seed, dry_run=True))
+    assert _drawn(again) == _drawn(stored)
+    assert synthetic.sample(replace(DRAW, seed=stored.seed, where="age > 30")).stored == 150
 
 
 @SQLITE
@@ -244,6 +247,22 @@ def test_a_damaged_model_draws_nothing(fitted: RagPipeline) -> None:
 
 
 @SQLITE
+def test_a_model_whose_records_were_deleted_draws_no_more(
+    fitted: RagPipeline, tmp_path: Path
+) -> None:
+    synthetic = fitted.synthetic
+    other = [{**one, "id": f"q{n}"} for n, one in enumerate(people(700, seed=9))]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(one) + "\n" for one in other))
+    synthetic.load(LoadWanted(name="people", path=tmp_path / "more.jsonl"))
+    assert synthetic.sample(replace(DRAW, dry_run=True)).is_accepted
+    assert synthetic.delete_batch("people", synthetic.batches("people")[0].batch_id).records == 700
+    with pytest.raises(SyntheticError, match="has not any more"):
+        synthetic.sample(DRAW)
+    with pytest.raises(NotFoundError, match="no batch 77"):
+        synthetic.delete_batch("people", 77)
+
+
+@SQLITE
 @pytest.mark.slow
 def test_few_records_are_learnt_only_by_leave(rag: RagPipeline, tmp_path: Path) -> None:
     rag.synthetic.load(LoadWanted(name="few", path=write_people(tmp_path / "few.csv", 300)))
@@ -316,6 +335,20 @@ def test_constraints_hold_for_all_that_is_drawn(rag: RagPipeline, tmp_path: Path
             LoadWanted(name="w2", path=tmp_path / "work.csv", constraints=("wage > 3",))
         )
     assert "w2" not in {one.name for one in rag.synthetic.sets()}
+
+
+@SQLITE
+def test_numbers_that_are_called_as_keys_are_pointed_out(rag: RagPipeline, tmp_path: Path) -> None:
+    header = "id,customerID,order_id,paid,valid,width"
+    (tmp_path / "ids.csv").write_text(
+        "\n".join([header, *(f"{n},{n},{n},1,2,3" for n in range(9))])
+    )
+    wanted = LoadWanted(name="ids", path=tmp_path / "ids.csv", keys=("id",))
+    loaded = rag.synthetic.load(wanted)
+    assert loaded.maybe_keys == ("customerID", "order_id")
+    assert loaded.as_json()["columns"][0] == {
+        "name": "id", "kind": "category", "decimals": None, "is_key": True,
+    }  # fmt: skip
 
 
 @SQLITE

@@ -42,6 +42,7 @@ from rag_pipeline.synthetic.images.heun import Direction, followed
 from rag_pipeline.synthetic.images.learning import (
     Examples,
     blocks,
+    course,
     examples,
     fitting_width,
     one_thread,
@@ -50,8 +51,10 @@ from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.images.unet import UNet
 from rag_pipeline.synthetic.learning import drawn_by, taught
 from rag_pipeline.synthetic.tables.coding import Arrays, under
-from rag_pipeline.training.loop import Trained, sliced
+from rag_pipeline.training.loop import Trained
+from rag_pipeline.training.task import sliced
 
+_STEPS, _BATCH = 1_500, 128
 _UNTOLD = 0.1
 """Of the pictures are learnt without their label."""
 _BESIDE = 0.2
@@ -69,8 +72,10 @@ class Settings:
     width: int | None = None
     """Channels at full size; None: by the size of the pictures."""
     dropout: float = 0.1
-    steps: int = 4_000
-    batch_size: int = 128
+    steps: int | None = None
+    """None: by the number of pictures."""
+    batch_size: int | None = None
+    """None: by their size."""
     learning_rate: float = 2e-3
     sampling_steps: int = 16
     guidance: float = 1.0
@@ -170,13 +175,16 @@ class Diffusion:
 
         Raises `PictureError`, `TrainingError`.
         """
-        settings, fitting = _chosen(settings or Settings(), pictures), fitting or Fitting()
+        settings, fitting = settings or Settings(), fitting or Fitting()
+        settings = replace(settings, width=settings.width or fitting_width(pictures.size))
         codec = PictureCodec.learnt(pictures)
         learnt, held_back = examples(codec, pictures, fitting.seed)
         with drawn_by(fitting.seed):
             network = network_of(codec, settings)
         task = Learning(model=network, learnt=learnt, held_back=held_back, untold=codec.kinds)
-        trained = taught(task, settings, fitting)
+        how = course(settings, pictures, steps=_STEPS, batch_size=_BATCH)
+        trained = taught(task, how, fitting)
+        settings = replace(settings, steps=trained.planned_steps, batch_size=how.batch_size)
         return cls(codec=codec, network=network, settings=settings), trained
 
     def sample(self, count: int, label: str | None = None, *, seed: int = 0) -> Pictures:
@@ -310,10 +318,6 @@ def _back(ahead: Tensor, then: float, now: float, chance: torch.Generator) -> Te
     share = now / then
     spread = math.sqrt((1 - now) ** 2 - (share * (1 - then)) ** 2)
     return share * ahead + spread * torch.randn(ahead.shape, generator=chance)
-
-
-def _chosen(settings: Settings, pictures: Pictures) -> Settings:
-    return replace(settings, width=settings.width or fitting_width(pictures.size))
 
 
 def network_of(codec: PictureCodec, settings: Settings) -> UNet:

@@ -24,18 +24,19 @@ from torch.nn import functional
 from rag_pipeline.synthetic.errors import PictureError, SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.images.coding import PictureCodec
-from rag_pipeline.synthetic.images.learning import Examples, examples, one_thread
+from rag_pipeline.synthetic.images.learning import Course, Examples, examples, one_thread
 from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.learning import drawn_by, taught
 from rag_pipeline.synthetic.saved import load_model
 from rag_pipeline.synthetic.tables.coding import Arrays, under
-from rag_pipeline.training.loop import sliced
+from rag_pipeline.training.task import sliced
 
 Told = Literal["labels", "turns"]
 Features = npt.NDArray[np.float64]
 
 FEATURES = 64
 _BATCH = 64
+_LEARNING_RATE = 2e-3
 _EPOCHS = 20
 _STEPS = (150, 1_000)
 _EMA = 0.99
@@ -44,15 +45,6 @@ _LARGE = 16
 _TURNS = 4
 _WIDTH = 32
 _BLOCK = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """How long it learns."""
-
-    steps: int
-    batch_size: int = _BATCH
-    learning_rate: float = 2e-3
 
 
 class Network(nn.Module):
@@ -141,12 +133,10 @@ class FeatureNet:
         with drawn_by(seed):
             network = Network(codec.shape, _kinds(codec, told))
         task = Learning(model=network, learnt=learnt, held_back=held_back)
-        taught(
-            task,
-            Course(steps=steps or _steps(len(learnt))),
-            Fitting(seed=seed, threads=threads),
-            ema=_EMA,
+        how = Course(
+            steps=steps or _steps(len(learnt)), batch_size=_BATCH, learning_rate=_LEARNING_RATE
         )
+        taught(task, how, Fitting(seed=seed, threads=threads), ema=_EMA)
         return cls(codec=codec, network=network, told=told)
 
     def features(self, pictures: Pictures) -> Features:

@@ -40,6 +40,7 @@ from rag_pipeline.synthetic.images.gan_network import Critic, Drawing
 from rag_pipeline.synthetic.images.learning import (
     Examples,
     blocks,
+    course,
     encoded,
     fitting_width,
     one_thread,
@@ -49,8 +50,10 @@ from rag_pipeline.synthetic.judging.likeness import frechet_distance, precision_
 from rag_pipeline.synthetic.learning import device_of, drawn_by, taught
 from rag_pipeline.synthetic.tables.coding import Arrays, under
 from rag_pipeline.training.checkpoints import Validation
-from rag_pipeline.training.loop import Opponent, Trained, sliced
+from rag_pipeline.training.loop import Trained
+from rag_pipeline.training.task import Opponent, sliced
 
+_STEPS, _BATCH = 5_000, 64
 _MOST_COMPARED = 1_000
 """Pictures of each kind at a validation."""
 _BETAS = (0.0, 0.99)
@@ -72,8 +75,10 @@ class Settings:
     """Pictures of one label that the critic sees at once."""
     noise: int = 64
     """Numbers that a picture is made of."""
-    steps: int = 6_000
-    batch_size: int = 64
+    steps: int | None = None
+    """None: by the number of pictures."""
+    batch_size: int | None = None
+    """None: by their size."""
     learning_rate: float = 5e-4
     critic_learning_rate: float = 1e-3
     feature_steps: int | None = None
@@ -201,13 +206,12 @@ class Gan:
         settings, fitting = settings or Settings(), fitting or Fitting()
         settings = replace(settings, width=settings.width or fitting_width(pictures.size))
         task = _task(pictures, settings, fitting)
-        trained = taught(
-            task, settings, fitting, betas=_BETAS, weight_decay=0.0, patience=_PATIENCE
-        )
+        how = course(settings, pictures, steps=_STEPS, batch_size=_BATCH)
+        trained = taught(task, how, fitting, betas=_BETAS, weight_decay=0.0, patience=_PATIENCE)
         model = cls(
             codec=task.codec,
             network=task.model,
-            settings=settings,
+            settings=replace(settings, steps=trained.planned_steps, batch_size=how.batch_size),
             diversity=task.diversity(task.drawn()),
             collapsed=has_collapsed(trained.validations, warm_up=_WARM_UP),
         )

@@ -21,10 +21,11 @@ def halvings(size: tuple[int, int]) -> int:
     return max(0, int(math.log2(min(size) / _SMALLEST_SIDE)))
 
 
-def padded(pixels: Tensor, times: int) -> Tensor:
-    """(B, C, H, W) with the sides filled up below and right until they can be halved so often."""
+def padded(pixels: Tensor, times: int, patch: int = 1) -> Tensor:
+    """(B, C, H, W) with the sides filled up below and right until they can be divided into patches
+    and halved so often."""
     height, width = pixels.shape[2:]
-    down, right = (-side % 2**times for side in (height, width))
+    down, right = (-side % (patch * 2**times) for side in (height, width))
     return functional.pad(pixels, (0, right, 0, down), value=-1.0)
 
 

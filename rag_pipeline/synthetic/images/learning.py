@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,12 @@ _BLOCKS_APART = 1_000_003
 _WIDTHS = ((144, 48), (400, 40), (1_600, 32))
 """Pixels of a picture, at most, and channels."""
 _LEAST_WIDTH = 24
+_HALVED_AT = (400, 1_600)
+"""Pixels of a picture above which a batch has half as many."""
+_MANY = 1_250
+"""Pictures that take the usual number of steps."""
+_LEAST_PART, _MOST_PARTS = 0.5, 4.0
+_MOST_HELD_BACK = BLOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,8 +51,10 @@ class Examples:
 
 def examples(codec: PictureCodec, pictures: Pictures, seed: int) -> tuple[Examples, Examples]:
     """What is learnt from, and what is held back to validate on."""
-    learnt, held_back = (pictures.rows(at) for at in divided(len(pictures), seed))
-    return encoded(codec, learnt), encoded(codec, held_back)
+    learnt, held_back = divided(len(pictures), seed)
+    places = np.concatenate([learnt, held_back[_MOST_HELD_BACK:]]), held_back[:_MOST_HELD_BACK]
+    found, others = (encoded(codec, pictures.rows(at)) for at in places)
+    return found, others
 
 
 def encoded(codec: PictureCodec, pictures: Pictures) -> Examples:
@@ -70,6 +80,39 @@ def blocks(count: int, seed: int) -> list[tuple[slice, int]]:
         (slice(start, min(start + BLOCK, count)), seed * _BLOCKS_APART + start)
         for start in range(0, count, BLOCK)
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How long a network learns, and how much at once."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+
+class Wanted(Protocol):
+    """What settings say of it; None: as is usual for such pictures."""
+
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def batch_size(self) -> int | None: ...
+    @property
+    def learning_rate(self) -> float: ...
+
+
+def course(wanted: Wanted, pictures: Pictures, *, steps: int, batch_size: int) -> Course:
+    """As wanted, or else the usual number of steps, more for more pictures, and the usual batch,
+    smaller for larger ones."""
+    part = min(max(len(pictures) / _MANY, _LEAST_PART), _MOST_PARTS)
+    pixels = pictures.height * pictures.width
+    halvings = sum(pixels > most for most in _HALVED_AT)
+    return Course(
+        steps=wanted.steps or round(steps * part),
+        batch_size=wanted.batch_size or batch_size // 2**halvings,
+        learning_rate=wanted.learning_rate,
+    )
 
 
 def fitting_width(size: tuple[int, int]) -> int:

@@ -19,6 +19,10 @@ from rag_pipeline.synthetic.images.layers import (
 
 _WIDER = 2
 """Below the first level."""
+_SMALL = 16
+"""A shorter side above this is read in patches (Hoogeboom et al., ICML 2023, arXiv:2301.11093,
+sec. 3.3), which takes a quarter of the time."""
+_PATCH = 2
 
 
 class UNet(nn.Module):
@@ -36,11 +40,13 @@ class UNet(nn.Module):
         """`beside` counts further channels that are read, `kinds` the labels."""
         super().__init__()
         channels, *size = shape
-        self.times = halvings((size[0], size[1]))
+        self.patch = _PATCH if min(size) > _SMALL else 1
+        self.times = halvings((size[0] // self.patch, size[1] // self.patch))
         told = 4 * width
+        a_patch = self.patch**2
         widths = [width, *[_WIDER * width] * self.times]
         self.told = Told(kinds, told)
-        self.read = nn.Conv2d(channels + beside, width, 3, padding=1)
+        self.read = nn.Conv2d((channels + beside) * a_patch, width, 3, padding=1)
         self.down = nn.ModuleList(
             Block(given, made, told, dropout=dropout)
             for given, made in zip([width, *widths], widths, strict=False)
@@ -52,7 +58,7 @@ class UNet(nn.Module):
             for given, made in zip([*widths[1:], widths[-1]], widths, strict=True)
         )
         self.write = nn.Sequential(
-            nn.GroupNorm(1, width), nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1)
+            nn.GroupNorm(1, width), nn.SiLU(), nn.Conv2d(width, channels * a_patch, 3, padding=1)
         )
         channels_last(self)
 
@@ -60,7 +66,9 @@ class UNet(nn.Module):
         """(B, C, H, W) from (B, C + beside, H, W), (B,) in [0, 1] and (B,)."""
         height, width = pixels.shape[2:]
         told = self.told(moment, label)  # (B, E)
-        state = self.read(padded(pixels, self.times).to(memory_format=torch.channels_last))
+        whole = padded(pixels, self.times, self.patch)
+        patches = functional.pixel_unshuffle(whole, self.patch)
+        state = self.read(patches.to(memory_format=torch.channels_last))
         kept: list[Tensor] = []
         for level, block in enumerate(self.down):
             state = block(functional.avg_pool2d(state, 2) if level else state, told)
@@ -69,5 +77,4 @@ class UNet(nn.Module):
         for level, block in reversed([*enumerate(self.up)]):
             state = block(torch.cat([state, kept[level]], dim=1), told)
             state = doubled(state) if level else state
-        found: Tensor = self.write(state)[:, :, :height, :width]
-        return found
+        return functional.pixel_shuffle(self.write(state), self.patch)[:, :, :height, :width]

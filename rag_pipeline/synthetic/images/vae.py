@@ -32,6 +32,7 @@ from rag_pipeline.synthetic.images.heun import Direction, followed
 from rag_pipeline.synthetic.images.learning import (
     Examples,
     blocks,
+    course,
     examples,
     fitting_width,
     one_thread,
@@ -41,8 +42,10 @@ from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.images.vae_network import Autoencoder, Prior
 from rag_pipeline.synthetic.learning import drawn_by, taught
 from rag_pipeline.synthetic.tables.coding import Arrays, under
-from rag_pipeline.training.loop import Trained, sliced
+from rag_pipeline.training.loop import Trained
+from rag_pipeline.training.task import sliced
 
+_STEPS, _BATCH = 1_500, 128
 _ANNEALED = 0.3
 """Of the steps, in which β rises."""
 _UNTOLD = 0.1
@@ -58,8 +61,10 @@ class Settings:
     hidden: int = 32
     """Numbers of a hidden place."""
     beta: float = 0.3
-    steps: int = 4_000
-    batch_size: int = 128
+    steps: int | None = None
+    """None: by the number of pictures."""
+    batch_size: int | None = None
+    """None: by their size."""
     learning_rate: float = 1e-3
     sampling_steps: int = 16
 
@@ -185,7 +190,9 @@ class Vae:
             beta=settings.beta,
             untold=codec.kinds,
         )
-        trained = taught(task, settings, fitting)
+        how = course(settings, pictures, steps=_STEPS, batch_size=_BATCH)
+        trained = taught(task, how, fitting)
+        settings = replace(settings, steps=trained.planned_steps, batch_size=how.batch_size)
         return cls(codec=codec, network=network, settings=settings), trained
 
     def sample(self, count: int, label: str | None = None, *, seed: int = 0) -> Pictures:

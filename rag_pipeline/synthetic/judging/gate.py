@@ -114,7 +114,9 @@ class _Rule:
 
     def limit(self, limits: Thresholds, measure: Measure) -> float:
         limit = float(getattr(limits, self.threshold))
-        return limit if measure.by_chance is None else max(limit, measure.by_chance)
+        if measure.by_chance is None:
+            return limit
+        return (min if self.is_least else max)(limit, measure.by_chance)
 
     def holds(self, limit: float, value: float) -> bool:
         """What is no number keeps no limit."""

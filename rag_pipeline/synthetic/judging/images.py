@@ -54,7 +54,8 @@ class PictureJudgement:
     learnt: Likeness
     """What the same figures are for the real pictures that were learnt: none can be expected to be
     nearer."""
-    nearest: float
+    nearest: float | None
+    """None where those held out are copies of those learnt too often to tell."""
     copies: int
     """Synthetic pictures that are one that was learnt, pixel for pixel."""
     copies_held_out: int
@@ -64,9 +65,9 @@ class PictureJudgement:
     """The net."""
 
     @property
-    def fid_ratio(self) -> float:
-        """Of synthetic pictures to that of those learnt."""
-        return self.synthetic.fid / self.learnt.fid if self.learnt.fid else float("inf")
+    def fid_ratio(self) -> float | None:
+        """Of synthetic pictures to that of those learnt; None where the latter is 0."""
+        return self.synthetic.fid / self.learnt.fid if self.learnt.fid else None
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "fid_ratio": self.fid_ratio}
@@ -122,11 +123,11 @@ def _likeness(held_out: Points, other: Points) -> Likeness:
     return Likeness(fid=frechet_distance(held_out, other), precision=precision, recall=recall)
 
 
-def nearest_ratio(learnt: Pictures, held_out: Pictures, synthetic: Pictures) -> float:
+def nearest_ratio(learnt: Pictures, held_out: Pictures, synthetic: Pictures) -> float | None:
     """What the closest twentieth of synthetic pictures keep from those learnt, as a share of what
-    those held out keep."""
+    those held out keep; None where these keep nothing."""
     ours, theirs = (_closest(pictures, learnt) for pictures in (synthetic, held_out))
-    return float(ours / theirs) if theirs else float("inf")
+    return ours / theirs if theirs else None
 
 
 def _closest(pictures: Pictures, learnt: Pictures) -> float:
@@ -147,7 +148,7 @@ def efficacy(
     learnt: Pictures, held_out: Pictures, synthetic: Pictures, *, seed: int = 0
 ) -> float | None:
     """The accuracy on pictures held out of what learns from synthetic ones, as a share of that of
-    what learns from as many real ones; None without labels."""
+    what learns from as many real ones; None without labels, or where the latter tells nothing."""
     if any(one.labels is None for one in (learnt, held_out, synthetic)):
         return None
     count, codec = min(len(learnt), len(synthetic)), PictureCodec.learnt(learnt)
@@ -157,4 +158,4 @@ def efficacy(
         FeatureNet.fit(pictures.rows(slice(count)), codec=codec, seed=seed).accuracy(held_out)
         for pictures in (synthetic, learnt)
     ]
-    return told[0] / told[1] if told[1] else float("inf")
+    return told[0] / told[1] if told[1] else None

@@ -7,25 +7,23 @@ floor: what no generator need fall below.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, isnan, sqrt
+from math import comb, sqrt
 from typing import Any, Self
 
 import numpy as np
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.judging.coverage import Coverage, coverage
+from rag_pipeline.synthetic.judging.efficacy import Efficacy, efficacy_of, telling_of
 from rag_pipeline.synthetic.judging.histograms import Histogram, histogram
 from rag_pipeline.synthetic.judging.measure import Measure, by_chance, shown
 from rag_pipeline.synthetic.judging.privacy import Privacy, privacy
-from rag_pipeline.synthetic.judging.slices import Slice, Telling, sliced
+from rag_pipeline.synthetic.judging.slices import Slice, sliced
 from rag_pipeline.synthetic.judging.tables import (
     Quality,
     detection,
-    is_number,
     same_columns,
-    scored,
     shapes,
-    told,
 )
 from rag_pipeline.synthetic.judging.trends import Pair, by_column, related, trends
 from rag_pipeline.synthetic.judging.validity import Constraints, unseen, valid
@@ -36,8 +34,6 @@ _MOST_RECORDS = 100_000
 _MOST_VALUES = 10_000_000
 _MOST_MEETINGS = 400_000_000
 """Records by pairs of columns that trends are compared of."""
-_MOST_LEARNT = 2_000_000
-"""Values that trees learn the target from."""
 _FEWEST_FRESH = 1_000
 """Held-out records; with fewer, real from synthetic is also told by those learnt from."""
 _LEAST_SHAPE_ERROR, _LEAST_TREND_ERROR = 0.005, 0.01
@@ -47,38 +43,6 @@ _NEVER_BY_CHANCE = 1.25
 """Times the floor: so far from the real ones as many other real records never are."""
 _MOST_PAIRS = 435
 """Pairs of columns in the JSON, those that go together worst: all of thirty columns."""
-_LEAST_R2 = 0.05
-"""Below it there is nothing to be told of a number, and no ratio."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Efficacy:
-    """How well the target of held-out records is told: area under the curve, or R²."""
-
-    target: str
-    is_number: bool
-    learnt_from_real: float
-    learnt_from_synthetic: float
-
-    @property
-    def ratio(self) -> float | None:
-        """None where nothing can be told of it."""
-        least = _LEAST_R2 if self.is_number else 0.0
-        if isnan(self.learnt_from_real) or self.learnt_from_real <= least:
-            return None
-        # Where nothing can be learnt from the synthetic records, nothing is told.
-        nothing = 0.0 if self.is_number else 0.5
-        told = nothing if isnan(self.learnt_from_synthetic) else self.learnt_from_synthetic
-        return told / self.learnt_from_real
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "target": self.target,
-            "measure": "r2" if self.is_number else "auc",
-            "learnt_from_real": shown(self.learnt_from_real),
-            "learnt_from_synthetic": shown(self.learnt_from_synthetic),
-            "ratio": shown(self.ratio),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +96,10 @@ class Judgement:
             "coverage": self.synthetic.coverage.names,
             "unique_ratio": self.synthetic.coverage.unique,
         }
-        if self.efficacy and self.efficacy.ratio is not None:
-            name = "efficacy_ratio_number" if self.efficacy.is_number else "efficacy_ratio"
-            found[name] = self.efficacy.ratio
         measures = {name: Measure(value=value) for name, value in found.items()}
+        if self.efficacy and self.efficacy.measure:
+            name = "efficacy_ratio_number" if self.efficacy.is_number else "efficacy_ratio"
+            measures[name] = self.efficacy.measure
         return {**measures, **self._errors(), "unseen": self._unseen(), **self.privacy.measures}
 
     def _errors(self) -> dict[str, Measure]:
@@ -217,7 +181,7 @@ def judged(
     )
     # No more of them than of synthetic ones: few records are less like others than many.
     floor = fresh.rows(np.arange(min(len(fresh), len(drawn))))
-    telling = _telling(train, fresh, drawn, target, len(columns), seed) if target else None
+    telling = telling_of(train, fresh, drawn, target, seed=seed) if target else None
     found = privacy(real_train, holdout, synthetic, dropped=dropped, seed=seed)
     likening = _Likening.to(train, columns, constraints, seed)
     asked = fresh if len(fresh) >= _FEWEST_FRESH else _both(fresh, train)
@@ -233,7 +197,7 @@ def judged(
         },
         synthetic=likening.of(drawn, asked),
         floor=likening.of(floor, train),
-        efficacy=_efficacy(fresh, telling),
+        efficacy=efficacy_of(fresh, telling, seed=seed) if telling else None,
         privacy=found,
         slices=tuple(sliced(train, fresh, drawn, tuple(slices), telling)),
         histograms={name: histogram(train, drawn, name) for name in columns},
@@ -309,26 +273,3 @@ class _Likening:
 
 def _for_trends(table: Table, columns: list[str]) -> Table:
     return table.rows(np.arange(min(_affordable(len(columns)), len(table))))
-
-
-def _telling(
-    train: Table, fresh: Table, drawn: Table, target: str, columns: int, seed: int
-) -> Telling:
-    # As many of both: more records tell more.
-    most = np.arange(min(len(train), len(drawn), max(1, _MOST_LEARNT // columns)))
-    return Telling(
-        target=target,
-        from_synthetic=told(drawn.rows(most), fresh, target, seed=seed),
-        from_real=told(train.rows(most), fresh, target, seed=seed),
-    )
-
-
-def _efficacy(fresh: Table, telling: Telling | None) -> Efficacy | None:
-    if telling is None:
-        return None
-    return Efficacy(
-        target=telling.target,
-        is_number=is_number(fresh, telling.target),
-        learnt_from_real=scored(fresh, telling.target, telling.from_real),
-        learnt_from_synthetic=scored(fresh, telling.target, telling.from_synthetic),
-    )

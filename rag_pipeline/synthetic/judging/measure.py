@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Protocol
 
+import numpy as np
+
+from rag_pipeline.synthetic.tables.table import Numbers
+
 _ERRORS_WIDE = 3.3
 
 
@@ -14,8 +18,8 @@ class Measure:
 
     value: float
     by_chance: float | None = None
-    """What records as good as real ones exceed once in two thousand times, for they are so few;
-    None where that is not known."""
+    """What records as good as real ones exceed (or fall below, where more is better) once in two
+    thousand times, for they are so few; None where that is not known."""
 
 
 class Judged(Protocol):
@@ -56,6 +60,13 @@ def measured(values: Mapping[str, float], *, records: int, held_out: int) -> Mea
     """Plain figures by name."""
     measures = {name: Measure(value=value) for name, value in values.items()}
     return Measured(records=records, held_out=held_out, measures=measures)
+
+
+def area_under_curve(ones: Numbers, others: Numbers) -> float:
+    """How often one is higher than another; ties count a half."""
+    others = np.sort(others)
+    below = np.searchsorted(others, ones, side="left")
+    return float((below + np.searchsorted(others, ones, side="right")).mean() / (2 * others.size))
 
 
 def by_chance(expected: float, error: float) -> float:

@@ -75,7 +75,7 @@ def checks(caption: str, found: Sequence[Json]) -> str:
     """Measures beside their limits."""
     lines = [
         (
-            f'{escape(called(one["measure"]))}<span class="says">{meaning(one["measure"])}</span>',
+            f'{escape(_named(one))}<span class="says">{meaning(one["measure"])}</span>',
             _outcome(one),
             number(one["value"]),
             f"{'at least' if one['is_least'] else 'at most'} {number(one['limit'])}",
@@ -85,6 +85,10 @@ def checks(caption: str, found: Sequence[Json]) -> str:
     ]
     heads = ("Measure", "Outcome", "Value#", "Limit#", "Against the limit")
     return rows(caption, heads, lines)
+
+
+def _named(one: Json) -> str:
+    return called(one["measure"]) + (", for a warning" if one["warns"] else "")
 
 
 def _gauge(one: Json) -> str:

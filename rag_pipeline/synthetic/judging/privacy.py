@@ -36,7 +36,12 @@ from rag_pipeline.synthetic.judging.distances import (
     nearest,
     present,
 )
-from rag_pipeline.synthetic.judging.measure import Measure, by_chance, shown
+from rag_pipeline.synthetic.judging.measure import (
+    Measure,
+    area_under_curve,
+    by_chance,
+    shown,
+)
 from rag_pipeline.synthetic.tables.table import Numbers, Table, Values
 
 _PROBES = 3_000
@@ -172,13 +177,6 @@ def _near_by_chance(held_out: int, drawn: int) -> float:
 def _ratio(found: float, natural: float) -> dict[str, Measure]:
     """Where held-out records are themselves copies, there is none."""
     return {"distance_ratio": Measure(value=found / natural)} if natural else {}
-
-
-def area_under_curve(ones: Numbers, others: Numbers) -> float:
-    """How often one is higher than another; ties count a half."""
-    others = np.sort(others)
-    below = np.searchsorted(others, ones, side="left")
-    return float((below + np.searchsorted(others, ones, side="right")).mean() / (2 * others.size))
 
 
 def _singled_out(

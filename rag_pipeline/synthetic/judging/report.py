@@ -13,7 +13,7 @@ from rag_pipeline.synthetic.judging.measure import Judged, shown
 from rag_pipeline.training.checkpoints import Validation
 
 FORM = 1
-_MOST_POINTS = 300
+_MOST_POINTS = 120
 """Of a loss curve; longer ones are drawn from means."""
 
 Scalar = str | int | float | bool | None

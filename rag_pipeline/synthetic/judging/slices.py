@@ -1,6 +1,5 @@
 """How good synthetic records are for parts of the records: where they do a group injustice."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,10 +9,11 @@ import numpy.typing as npt
 
 from rag_pipeline.synthetic.judging.copies import compared
 from rag_pipeline.synthetic.judging.distances import is_ordered, present
+from rag_pipeline.synthetic.judging.efficacy import Telling
 from rag_pipeline.synthetic.judging.measure import shown
-from rag_pipeline.synthetic.judging.tables import scored, shapes
+from rag_pipeline.synthetic.judging.tables import shapes
 from rag_pipeline.synthetic.judging.trends import trends
-from rag_pipeline.synthetic.tables.table import Numbers, Table, Values
+from rag_pipeline.synthetic.tables.table import Table, Values
 
 _PARTS = 4
 """Of a column of numbers."""
@@ -23,8 +23,6 @@ _FEWEST = 50
 """Records of each side that a part needs to be judged."""
 _MOST_COLUMNS = 40
 """Columns whose trends are looked at in a part."""
-
-Told = Mapping[str | None, Numbers]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +47,6 @@ class Slice:
             name: shown(one) if isinstance(one, float) else one
             for name, one in asdict(self).items()
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Telling:
-    """What is told of the target of held-out records, by what was learnt from either side."""
-
-    target: str
-    from_synthetic: Told
-    from_real: Told
 
 
 def sliced(
@@ -134,7 +123,7 @@ def _slice(
         of_real, of_synthetic = real.rows(ours), synthetic.rows(theirs)
         shape = _mean(shapes(of_real, of_synthetic, columns).values())
         trend = _mean(trends(of_real, of_synthetic, columns).values())
-    at = part.has(holdout.values[name])
+    by_synthetic, by_real = _told(holdout, part.has(holdout.values[name]), telling)
     return Slice(
         column=name,
         value=str(part),
@@ -144,8 +133,8 @@ def _slice(
         synthetic_share=theirs.size / len(synthetic),
         shape=shape,
         trend=trend,
-        learnt_from_synthetic=_scored(holdout, at, telling, of_synthetic=True),
-        learnt_from_real=_scored(holdout, at, telling, of_synthetic=False),
+        learnt_from_synthetic=by_synthetic,
+        learnt_from_real=by_real,
     )
 
 
@@ -154,15 +143,13 @@ def _mean(values: Any) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def _scored(
-    holdout: Table,
-    at: npt.NDArray[np.int64],
-    telling: Telling | None,
-    *,
-    of_synthetic: bool,
-) -> float | None:
+def _told(
+    holdout: Table, at: npt.NDArray[np.int64], telling: Telling | None
+) -> tuple[float | None, float | None]:
     if telling is None or at.size < _FEWEST:
-        return None
-    found = telling.from_synthetic if of_synthetic else telling.from_real
-    score = scored(holdout.rows(at), telling.target, {name: one[at] for name, one in found.items()})
-    return None if np.isnan(score) else score
+        return None, None
+    by_synthetic, by_real = telling.at(holdout, at)
+    return (
+        None if np.isnan(by_synthetic) else by_synthetic,
+        None if np.isnan(by_real) else by_real,
+    )

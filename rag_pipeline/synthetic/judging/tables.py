@@ -18,6 +18,7 @@ import numpy.typing as npt
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.judging.copies import compared
 from rag_pipeline.synthetic.judging.distances import codes_of, finite, is_ordered, present
+from rag_pipeline.synthetic.judging.measure import area_under_curve
 from rag_pipeline.synthetic.judging.trends import Pair, apart, related, trends
 from rag_pipeline.synthetic.tables.table import Names, Numbers, Table, Values
 
@@ -181,7 +182,7 @@ def told(
 
 def scored(judged_on: Table, target: str, found: Mapping[str | None, Numbers]) -> float:
     """How well that tells the target: the area under the curve (mean over classes), or R²."""
-    from sklearn.metrics import r2_score, roc_auc_score
+    from sklearn.metrics import r2_score
 
     values = judged_on.values[target]
     if is_number(judged_on, target):
@@ -190,7 +191,7 @@ def scored(judged_on: Table, target: str, found: Mapping[str | None, Numbers]) -
         return float(r2_score(values[there], found[None][there])) if enough else float("nan")
     truth = _texts(values)
     areas = [
-        float(roc_auc_score(truth == name, chances))
+        area_under_curve(chances[truth == name], chances[truth != name])
         for name, chances in found.items()
         if 0 < np.count_nonzero(truth == name) < truth.size
     ]

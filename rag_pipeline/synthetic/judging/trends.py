@@ -25,6 +25,7 @@ Pair = tuple[str, str]
 _BINS = 10
 _LEAST_CORRELATION = 0.5
 _LEAST_ASSOCIATION = 0.3
+_TRACE = 1e-12
 _MOST_CELLS = 8
 """For each record: above it, values that meet are sorted instead of counted in a grid."""
 
@@ -85,19 +86,27 @@ def association(one: Codes, other: Codes) -> float:
 
 def correlations(table: Table, columns: list[str]) -> Numbers:
     """(columns, columns): of records that have both; 0 where either never changes."""
+    from threadpoolctl import threadpool_limits
+
     if not columns:
         return np.empty((0, 0))
     values = np.stack([_standard(table.values[name]) for name in columns], axis=1)
     there = (~np.isnan(values)).astype(np.float64)  # (records, columns)
     values = np.nan_to_num(values)
-    count = there.T @ there
-    means = (values.T @ there) / count.clip(1)  # (one, other): of one, where other is there
-    squares = (values**2).T @ there / count.clip(1) - means**2
-    products = values.T @ values / count.clip(1) - means * means.T
-    spread = np.sqrt((squares * squares.T).clip(0))
-    changes = spread > 1e-12
-    found = np.where(changes, products / np.where(changes, spread, 1), 0.0)
+    # By how many threads a sum is made decides how it is rounded.
+    with threadpool_limits(1):
+        sums, squared = values.T @ there, (values**2).T @ there  # of one, where other is there
+        products, count = values.T @ values, (there.T @ there).clip(1)
+    means = sums / count
+    spread = _spread(squared / count - means**2)
+    found = (products / count - means * means.T) / np.where(spread, spread, np.inf)
     return np.asarray(found.clip(-1, 1))
+
+
+def _spread(variances: Numbers) -> Numbers:
+    """(one, other): the product of both deviations; 0 where either is but a trace of rounding."""
+    spread = np.sqrt((variances * variances.T).clip(0))
+    return np.where(spread > _TRACE, spread, 0.0)
 
 
 def _standard(values: Values) -> Numbers:
@@ -107,7 +116,7 @@ def _standard(values: Values) -> Numbers:
     spread = float(there.std()) if there.size else 0.0
     centred: Numbers = numbers - (float(there.mean()) if there.size else 0.0)
     # What is added to a large constant by rounding is no change.
-    is_constant = not there.size or spread <= 1e-12 * float(np.abs(there).max())
+    is_constant = not there.size or spread <= _TRACE * float(np.abs(there).max())
     return np.where(np.isnan(centred), np.nan, 0.0) if is_constant else centred / spread
 
 

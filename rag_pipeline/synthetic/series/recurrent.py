@@ -32,7 +32,8 @@ from rag_pipeline.synthetic.series.drawing import Drawing, keys_of
 from rag_pipeline.synthetic.series.series import Layout, SeriesCodec
 from rag_pipeline.synthetic.tables.coding import Arrays, Codes, Wanted, under
 from rag_pipeline.synthetic.tables.table import Table
-from rag_pipeline.training.loop import Trained, sliced
+from rag_pipeline.training.loop import Trained
+from rag_pipeline.training.task import sliced
 
 _POWERS = 3
 """Of where a code stands, that the logits of its column are a sum of besides its own."""

@@ -24,12 +24,18 @@ from torch.nn import functional
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
-from rag_pipeline.synthetic.learning import device_of, divided, drawn_by, taught
+from rag_pipeline.synthetic.learning import divided, drawn_by, taught
+from rag_pipeline.synthetic.tables.autoregressive_network import (
+    Learning,
+    Network,
+    nats,
+    near_codes,
+    some_known,
+)
 from rag_pipeline.synthetic.tables.coding import (
     Arrays,
     Codec,
     Codes,
-    NumberCodec,
     Wanted,
     arrays_of,
     kinds_of,
@@ -45,7 +51,7 @@ from rag_pipeline.synthetic.tables.columns import (
 from rag_pipeline.synthetic.tables.guide import Guide
 from rag_pipeline.synthetic.tables.private import PrivateLearning, Promise
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
-from rag_pipeline.training.loop import Trained, sliced
+from rag_pipeline.training.loop import Trained
 
 _MOST_WEIGHTS = 1_500_000
 """6 MB: with the tables of the codecs, a model has up to 8."""
@@ -54,8 +60,6 @@ _BLOCK = 1_000
 """Records that are drawn together, in an order of columns and with chance of their own."""
 _DELTA = 0.1
 """Of one in as many records as are learnt from: the chance that a promise of privacy leaves."""
-_PSEUDOCOUNT = 0.1
-"""Records that each code is taken to have had besides."""
 _SWEEPS = 4
 """How often columns that several conditions hold for are drawn again, given the others."""
 _ORDERS = 4
@@ -71,8 +75,9 @@ class Settings:
     depth: int = 3
     embedding: int = 24
     dropout: float = 0.0
-    smoothing: float = 0.01
-    """Of ranks: how far from a number others are taken for nearly right while it learns."""
+    smoothing: float = 1.25
+    """How far from a number others are taken for nearly right while it learns, in ranks by the
+    root of how many records it learns from: the fewer, the farther."""
     steps: int = 4_000
     batch_size: int = 256
     learning_rate: float = 2e-3
@@ -83,13 +88,34 @@ class Settings:
     clip: float = 1.0
     """How long the gradient of one record may be, where privacy is promised."""
 
+    def __post_init__(self) -> None:
+        """Raise `SyntheticError` for a network that can't be."""
+        for name in ("width", "depth", "embedding"):
+            if getattr(self, name) < 1:
+                raise SyntheticError(f"{name} is {getattr(self, name)}: give 1 or more")
+        if not 0 <= self.dropout < 1 or not self.smoothing >= 0:
+            raise SyntheticError(
+                f"dropout is {self.dropout} and smoothing {self.smoothing}: give a share below 1,"
+                " and a number from 0"
+            )
+
+    def network(self, codecs: Sequence[Codec]) -> Network:
+        """One of this size, its weights drawn at random."""
+        return Network(
+            codecs,
+            width=self.width,
+            depth=self.depth,
+            embedding=self.embedding,
+            dropout=self.dropout,
+        )
+
     def bounded(self, codecs: Sequence[Codec]) -> Self:
         """The same, but for a smaller network where its weights would be too many.
 
         Raises `SyntheticError` for more columns than any has room for.
         """
         found = self
-        while _weights(found, codecs) > _MOST_WEIGHTS:
+        while found._weights(codecs) > _MOST_WEIGHTS:
             if found.embedding > _SMALLEST_EMBEDDING:
                 found = replace(found, embedding=found.embedding * 7 // 8)
             elif found.width > _SMALLEST_WIDTH:
@@ -98,165 +124,19 @@ class Settings:
                 raise SyntheticError(f"{len(codecs)} columns are too many to learn: leave some out")
         return found
 
-
-def _weights(settings: Settings, codecs: Sequence[Codec]) -> int:
-    columns, codes = len(codecs), sum(codec.size for codec in codecs)
-    width, embedding = settings.width, settings.embedding
-    read = (codes + columns) * embedding + columns * (embedding + 1) * width
-    return read + settings.depth * 4 * width**2 + (width + 1) * codes
-
-
-class Network(nn.Module):
-    """What is hidden, predicted from what is not: a residual network over embedded codes."""
-
-    first: Tensor
-    """(D,): where the codes of each column begin among all embeddings."""
-    hidden: Tensor
-    """(D,): what stands for a column that is not known."""
-    position: Tensor
-    """(K + D,)"""
-
-    def __init__(self, codecs: Sequence[Codec], settings: Settings) -> None:
-        super().__init__()
-        self.sizes = [codec.size for codec in codecs]
-        columns, total = len(codecs), sum(self.sizes) + len(codecs)
-        firsts = np.cumsum([0, *(codes + 1 for codes in self.sizes[:-1])])
-        self.embedding = nn.Embedding(total, settings.embedding)
-        nn.init.normal_(self.embedding.weight, std=0.5)
-        self.register_buffer("first", torch.tensor(firsts), persistent=False)
-        self.register_buffer("hidden", torch.tensor(self.sizes), persistent=False)
-        self.register_buffer("position", _positions(codecs), persistent=False)
-        self.read = nn.Linear(columns * (settings.embedding + 1), settings.width)
-        self.blocks = nn.ModuleList(
-            _block(settings.width, settings.dropout) for _ in range(settings.depth)
-        )
-        self.norm = nn.LayerNorm(settings.width)
-        self.write = nn.Linear(settings.width, sum(self.sizes))
-        nn.init.zeros_(self.write.weight)
-
-    def forward(self, codes: Tensor, known: Tensor) -> tuple[Tensor, ...]:
-        """Logits of each column, (B, codes of the column), for `codes` and `known` (B, D)."""
-        state = self._state(codes, known)
-        return self.write(state).split(self.sizes, dim=1)  # type: ignore[no-any-return]
-
-    def begin_at(self, codes: Tensor) -> None:
-        """Say of each column how often its codes are among those (n, D), whatever is known."""
-        counts = [
-            torch.bincount(column, minlength=size) + _PSEUDOCOUNT
-            for column, size in zip(codes.T, self.sizes, strict=True)
-        ]
-        with torch.no_grad():
-            self.write.bias.copy_(torch.cat([(one / one.sum()).log() for one in counts]))
-
-    def of_column(self, column: int, codes: Tensor, known: Tensor) -> Tensor:
-        """Logits of one column, (B, codes of the column)."""
-        start = sum(self.sizes[:column])
-        rows = slice(start, start + self.sizes[column])
-        state = self._state(codes, known)
-        return functional.linear(state, self.write.weight[rows], self.write.bias[rows])
-
-    def _state(self, codes: Tensor, known: Tensor) -> Tensor:
-        """(B, H)"""
-        at = torch.where(known, codes, self.hidden) + self.first  # (B, D)
-        read = torch.cat([self.embedding(at).flatten(1), self.position[at]], dim=1)  # (B, D(E+1))
-        state = self.read(read)  # (B, H)
-        for block in self.blocks:
-            state = state + block(state)
-        return self.norm(state)  # type: ignore[no-any-return]
-
-
-def _positions(codecs: Sequence[Codec]) -> Tensor:
-    """(K + D,): where each code stands in its column's order; 0 where there is none, or it is
-    hidden."""
-    parts = [np.append(np.nan_to_num(codec.positions), 0.0) for codec in codecs]
-    return torch.tensor(np.concatenate(parts), dtype=torch.float32)
-
-
-def _block(width: int, dropout: float) -> nn.Module:
-    return nn.Sequential(
-        nn.LayerNorm(width),
-        nn.Linear(width, 2 * width),
-        nn.SiLU(),
-        nn.Dropout(dropout),
-        nn.Linear(2 * width, width),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Learning:
-    """The task that `rag_pipeline.training.loop` trains."""
-
-    model: Network
-    learnt: Tensor
-    """int64 (n, D): codes that are learnt from."""
-    held_back: Tensor
-    """int64 (m, D): codes that are validated on."""
-    near: Sequence[Tensor | None]
-    """By column (codes, codes): how right each is where a code is; None: it alone."""
-
-    @property
-    def examples(self) -> int:
-        return len(self.learnt)
-
-    def batches(self, order: Sequence[int], size: int) -> list[list[int]]:
-        return sliced(order, size)
-
-    def loss(self, rows: Sequence[int]) -> Tensor:
-        """Nats a column, (scalar): eq. 1 over D, with one random order for each record."""
-        codes = self.learnt[list(rows)]
-        device = device_of(self.model)
-        known = _some_known(codes.shape, None)
-        return _nats(self.model, codes.to(device), known.to(device), self.near).mean()
-
-    def validate(self) -> float:
-        """Minus the nats a column of what was held back, with the same columns hidden each time."""
-        device = device_of(self.model)
-        known = _some_known(self.held_back.shape, torch.Generator().manual_seed(0))
-        alone = [None] * known.shape[1]
-        return -_nats(self.model, self.held_back.to(device), known.to(device), alone).mean().item()
-
-
-def _some_known(shape: torch.Size, chance: torch.Generator | None) -> Tensor:
-    """(B, D): for each record a random number of random columns, all of them never."""
-    records, columns = shape
-    count = torch.randint(0, columns, (records, 1), generator=chance)
-    return torch.rand(records, columns, generator=chance).argsort(1).argsort(1) < count
-
-
-def _nats(model: nn.Module, codes: Tensor, known: Tensor, near: Sequence[Tensor | None]) -> Tensor:
-    """(B,): the mean over hidden columns of -log p."""
-    right = [
-        codes[:, column] if one is None else one.to(codes.device)[codes[:, column]]
-        for column, one in enumerate(near)
-    ]
-    pairs = zip(model(codes, known), right, strict=True)
-    losses = torch.stack(
-        [functional.cross_entropy(*pair, reduction="none") for pair in pairs], dim=1
-    )  # (B, D)
-    hidden = (~known).float()
-    return (losses * hidden).sum(1) / hidden.sum(1)
-
-
-def _near(codec: Codec, smoothing: float) -> Tensor | None:
-    """(codes, codes): how right each is where a code is, by a normal kernel over ranks; a value of
-    its own is right alone."""
-    if not smoothing or not isinstance(codec, NumberCodec):
-        return None
-    is_interval = codec.curves[:, 0] < codec.curves[:, -1]
-    apart = (codec.ranks[:, None] - codec.ranks) / smoothing
-    weights = np.exp(-0.5 * apart**2) * is_interval
-    found = np.eye(codec.size)
-    rows = np.flatnonzero(is_interval)
-    found[rows, :-1] = weights[rows] / weights[rows].sum(1, keepdims=True)
-    return torch.tensor(found, dtype=torch.float32)
+    def _weights(self, codecs: Sequence[Codec]) -> int:
+        columns, codes = len(codecs), sum(codec.size for codec in codecs)
+        width, embedding = self.width, self.embedding
+        read = (codes + columns) * embedding + columns * (embedding + 1) * width
+        return read + self.depth * 4 * width**2 + (width + 1) * codes
 
 
 def _private(task: Learning, settings: Settings, epsilon: float) -> PrivateLearning:
     """The same task under a promise of differential privacy."""
 
     def loss(model: nn.Module, codes: Tensor) -> Tensor:
-        known = _some_known(codes.shape, None).to(codes.device)
-        return _nats(model, codes, known, task.near).mean()
+        known = some_known(codes.shape, None).to(codes.device)
+        return nats(model, codes, known, task.near).mean()
 
     delta = _DELTA / task.examples if settings.delta is None else settings.delta
     return PrivateLearning(
@@ -298,12 +178,13 @@ class Autoregressive:
         codes = torch.tensor(codes_of(codecs, table))
         learnt, held_back = divided(len(table), fitting.seed)
         with drawn_by(fitting.seed):
-            network = Network([*codecs.values()], settings)
+            network = settings.network([*codecs.values()])
+        smoothing = settings.smoothing / len(learnt) ** 0.5
         task = Learning(
             model=network,
             learnt=codes[learnt],
             held_back=codes[held_back],
-            near=[_near(codec, settings.smoothing) for codec in codecs.values()],
+            near=[near_codes(codec, smoothing) for codec in codecs.values()],
         )
         if settings.epsilon is None:
             network.begin_at(task.learnt)
@@ -448,7 +329,7 @@ class Autoregressive:
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
-        network = Network([*codecs.values()], settings)
+        network = settings.network([*codecs.values()])
         weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
         network.load_state_dict(weights)
         schema = Schema.from_json(about["schema"])
@@ -462,5 +343,13 @@ class Autoregressive:
 
 
 def _drawn(logits: Tensor, chance: torch.Generator) -> Tensor:
-    """(B,): a code for each row of logits (B, codes)."""
-    return torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]
+    """(B,): a code for each row of logits (B, codes).
+
+    Stratified: each row has a random one of B even parts of (0, 1) to itself, so that all together
+    have each code about as often as is likely, and each row alone is drawn as it would be anyway.
+    """
+    rows = len(logits)
+    places = torch.randperm(rows, generator=chance) + torch.rand(rows, generator=chance).double()
+    sums = logits.double().softmax(1).cumsum(1)  # (B, codes)
+    points = places[:, None] / rows * sums[:, -1:]  # (B, 1)
+    return torch.searchsorted(sums, points, right=True)[:, 0].clamp(max=logits.shape[1] - 1)

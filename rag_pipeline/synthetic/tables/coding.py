@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_pipeline.synthetic.errors import SyntheticError
+from rag_pipeline.synthetic.tables.quantiles import QUANTILES, curves_of, grid, within
 from rag_pipeline.synthetic.tables.table import Column, Names, Numbers, Values
 
 Codes = npt.NDArray[np.int64]
@@ -32,10 +33,6 @@ _CODES, _OTHERS = 4_000, 20_000
 """Codes of all columns together, and names that have none of their own: what bounds a model."""
 _FEWEST_CODES = 16
 """Of a column, however many there are."""
-_IN_INTERVAL = 20
-"""Records, at least."""
-_QUANTILES = 16
-"""Steps within an interval."""
 _SLACK = 1e-6
 """Of a step: what the end of a range may miss a value by and still have it in."""
 TAIL = 0.001
@@ -93,7 +90,7 @@ class NumberCodec:
     """Numbers as intervals; the last code is what is missing."""
 
     curves: Numbers
-    """(codes - 1, _QUANTILES + 1): the quantiles of each interval, all the same for one value."""
+    """(codes - 1, QUANTILES + 1): the quantiles of each interval, all the same for one value."""
     ranks: Numbers
     """(codes - 1,): the share of records below its middle."""
     decimals: int | None
@@ -108,8 +105,8 @@ class NumberCodec:
         present = np.sort(values[~np.isnan(values)])
         if present.size:
             present = present.clip(*np.quantile(present, [TAIL, 1 - TAIL], method="nearest"))
-        curves = _curves(present, codes)
-        base, unit = _grid(present) if decimals == 0 else (0.0, 1.0)
+        curves = curves_of(present, codes, fewest=FEWEST)
+        base, unit = grid(present) if decimals == 0 else (0.0, 1.0)
         codec = cls(
             curves=curves,
             ranks=np.zeros(len(curves)),
@@ -182,12 +179,12 @@ class NumberCodec:
         """The value of each code that stands at a place from 0 to 1 among those of its values that
         are from `low` to `high`."""
         found = np.full(codes.shape, np.nan)
-        steps = np.arange(_QUANTILES + 1)
+        steps = np.arange(QUANTILES + 1)
         ends = self._ends(low, high)
         for code in np.unique(codes[codes < self.size - 1]).tolist():
             of_code = codes == code
             curve = self.curves[code]
-            first, last = _within(curve, ends.low, ends.high)
+            first, last = within(curve, ends.low, ends.high)
             found[of_code] = np.interp(first + places[of_code] * (last - first), steps, curve)
         if self._step is None:
             return found
@@ -245,53 +242,11 @@ class NumberCodec:
         }
 
 
-def _grid(present: Numbers) -> tuple[float, float]:
-    """Whole numbers as the lowest one and multiples of a unit: of days, if they are seconds."""
-    if not present.size:
-        return 0.0, 1.0
-    apart = (present - present[0]).astype(np.int64)
-    return float(present[0]), float(max(np.gcd.reduce(apart), 1))
-
-
-def _curves(present: Numbers, codes: int) -> Numbers:
-    """The quantiles of intervals with as many records each, and values that many share."""
-    values, counts = np.unique(present, return_counts=True)
-    fewest = FEWEST if values.size <= codes else max(FEWEST, _spike_share(codes) * present.size)
-    spikes = values[counts >= fewest]
-    rest = present[~np.isin(present, spikes)]
-    intervals = min(codes - min(spikes.size, codes - 1), rest.size // _IN_INTERVAL)
-    if rest.size >= FEWEST:
-        intervals = max(intervals, 1)
-    if rest.size and not intervals and not spikes.size:
-        intervals = 1
-    edges = np.quantile(rest, np.linspace(0, 1, intervals * _QUANTILES + 1)) if intervals else rest
-    curves = [
-        *(np.full(_QUANTILES + 1, spike) for spike in spikes),
-        *(edges[n * _QUANTILES : (n + 1) * _QUANTILES + 1] for n in range(intervals)),
-    ]
-    if not curves:
-        return np.empty((0, _QUANTILES + 1))
-    return np.array(sorted(curves, key=lambda curve: (float(curve.mean()), float(curve[0]))))
-
-
-def _within(curve: Numbers, low: float, high: float) -> tuple[float, float]:
-    """Between which steps of `curve` its values lie between `low` and `high`."""
-    if curve[0] == curve[-1]:
-        return 0.0, 0.0
-    ends = np.interp([low, high], curve, np.arange(curve.size))
-    return float(ends[0]), float(ends[1])
-
-
 def _share(curve: Numbers, wanted: Range, ends: Range) -> float:
     if curve[0] == curve[-1]:
         return float(wanted.low <= curve[0] <= wanted.high)
-    first, last = _within(curve, ends.low, ends.high)
+    first, last = within(curve, ends.low, ends.high)
     return (last - first) / (curve.size - 1)
-
-
-def _spike_share(codes: int) -> float:
-    """Of the records: what has more is a value of its own. Half of what an even code has."""
-    return 0.5 / codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -162,7 +162,13 @@ class Constrained:
         return _with_keys(found, seed)
 
     def _turn(
-        self, turn: int, count: int, asked: Mapping[str, Wanted], seed: int, *, is_held: bool = False
+        self,
+        turn: int,
+        count: int,
+        asked: Mapping[str, Wanted],
+        seed: int,
+        *,
+        is_held: bool = False,
     ) -> Table:
         """Records that keep all constraints on one record, of so many that are drawn."""
         of_turn = seed * _SEEDS_APART + turn

@@ -8,7 +8,7 @@
 
 A name with anything but letters, digits, `_` and `.` stands in double quotes, a word that a column
 holds in single ones; times are words in ISO 8601. Both sides of a comparison may be sums; products
-and quotients of columns stand beside a column and `=` alone. A text is the JSON form of its constraint.
+and quotients of columns stand beside a column and `=` alone. Its text is a constraint's JSON form.
 
 What is missing fulfils no condition and breaks none, as in SQL's CHECK; `is present` asks for it.
 Sums and differences are exact: in whole units of the last decimal of the columns in them. What is

@@ -3,7 +3,7 @@
 A name is a class. A number that many records share is a class of its own, and so is a number that
 is missing; all others are one class, within which a number is the normal deviate of its rank among
 them. What several records share there is spread evenly over the ranks that it has (uniform
-dequantisation: Theis, van den Oord and Bethge, ICLR 2016), so each deviate is spread as N(0, 1).
+dequantisation: arXiv:1511.01844, ICLR 2016, section 3.1), so each deviate is spread as N(0, 1).
 """
 
 from collections.abc import Mapping

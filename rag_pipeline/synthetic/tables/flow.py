@@ -9,7 +9,7 @@ them, which a stack f of coupling layers makes noise:
 (rational-quadratic splines: Durkan et al., NeurIPS 2019, arXiv:1906.04032; classes in any order:
 Uria, Murray and Larochelle, ICML 2014). It is the exact density of the model for any one order σ;
 that of the table follows from it up to what dequantising adds, since what many records share is
-spread over an interval (Theis, van den Oord and Bethge, ICLR 2016, section 3.1).
+spread over an interval (arXiv:1511.01844, ICLR 2016, section 3.1).
 
 Both networks are trained with random parts known, so that any columns can be given. Conditions are
 met by construction: `flow_sampling.py` says how, and how exactly.

@@ -15,7 +15,7 @@ from rag_pipeline.synthetic.tables.columns import codes_of
 from rag_pipeline.synthetic.tables.dequantising import SplitColumn, deviates
 from rag_pipeline.synthetic.tables.flow_network import FlowNetwork, Known
 from rag_pipeline.synthetic.tables.table import Table
-from rag_pipeline.training.loop import sliced
+from rag_pipeline.training.task import sliced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -65,7 +65,7 @@ from rag_pipeline.training.loop import Trained
 
 _log = logging.getLogger(__name__)
 
-_WARM_SHARE = 0.35
+_WARM_SHARE = 0.6
 """Of a budget."""
 _WARM_RATE = 2e-3
 _WARM_EMA = 0.99
@@ -87,8 +87,8 @@ class Settings:
     critic_width: int = 192
     pack: int = 5
     """Records that the critic judges together."""
-    warm_steps: int = 2_000
-    steps: int = 2_500
+    warm_steps: int = 3_000
+    steps: int = 1_200
     """Of the generator against the critic."""
     batch_size: int = 200
     learning_rate: float = 2e-4

@@ -21,7 +21,7 @@ from rag_pipeline.synthetic.tables.gan_conditions import Conditions, Told, any_c
 from rag_pipeline.synthetic.tables.gan_features import features_of, summed
 from rag_pipeline.synthetic.tables.gan_network import Autoencoder, Critic, GeneratorNetwork
 from rag_pipeline.training.checkpoints import Validation
-from rag_pipeline.training.loop import Opponent, sliced
+from rag_pipeline.training.task import Opponent, sliced
 
 BETAS = (0.0, 0.99)
 """Of both networks: a GAN does better without momentum."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag_pipeline.synthetic.tables.values import Kind, image_of, number_of
+from rag_pipeline.synthetic.tables.values import Kind, image_of, is_no_finite_number, number_of
 
 _NARROWEST_FIRST: tuple[Kind, ...] = ("boolean", "integer", "number", "datetime", "image")
 _MOST_DECIMALS = 9
@@ -87,13 +87,17 @@ def _distinct(present: Sequence[object]) -> Sequence[object]:
 def _has_room(kind: Kind, value: object) -> bool:
     if kind == "image":
         return image_of(value) is not None
-    return not isinstance(value, bytes) and number_of(value, kind) is not None
+    if isinstance(value, bytes):
+        return False
+    # It makes no names of all the numbers around it: it is refused as the number that it isn't.
+    is_odd = kind == "number" and is_no_finite_number(value)
+    return is_odd or number_of(value, kind) is not None
 
 
 def _decimals(present: Sequence[object]) -> int | None:
     values = np.array([number_of(value, "number") for value in present], np.float64)
     for decimals in range(_MOST_DECIMALS + 1):
-        if np.array_equal(np.round(values, decimals), values):
+        if np.array_equal(np.round(values, decimals), values, equal_nan=True):
             return decimals
     return None
 

@@ -19,12 +19,15 @@ drawn from there would be like no record. A flow v from N(0, I) to them is learn
 
 as in latent diffusion (Vahdat et al., NeurIPS 2021, arXiv:2106.05931, who learn both at once too).
 
+What is drawn goes once or twice through a place of its own again, z ~ q(z | x) and x ~ p(x | z): a
+Markov chain (Rezende et al., 2014) that keeps the records spread as they are, and mends those whose
+columns don't go together, as each was drawn by itself at a place between those of real records.
+
 Under conditions, places are chosen among many that were drawn, by how likely each makes what is
-asked for (importance resampling, Rubin, 1987), and drawn again a few times from the records that
-come of them (as Rezende et al., 2014, fill in what is missing: a Markov chain towards the rest of a
-record, given what is known). All records fulfil the conditions; but where hardly any place makes
-them likely, the rest of such records has little variety, and fits them less well than with
-`autoregressive` or `diffusion`, which are the ones to take for what is rare.
+asked for (importance resampling, Rubin, 1987), and the chain is followed for longer, with what is
+asked for held (as Rezende et al. fill in what is missing). All records fulfil the conditions; but
+where hardly any place makes them likely, the rest of such records has little variety, and fits them
+less well than with `autoregressive` or `diffusion`, which are the ones to take for what is rare.
 """
 
 from collections.abc import Mapping
@@ -68,13 +71,15 @@ from rag_pipeline.training.loop import Trained
 
 __all__ = ["Settings", "Vae"]
 
+_VALIDATIONS = 20
+"""None is the last: while the divergence still comes to count more, the bound may fall for long."""
 _BLOCK = 1_000
 """Records that are drawn together, with chance of their own."""
 _BLOCKS_APART = 1_000_003
 _POOL = 4_000
 """Places that those for conditions are chosen from."""
-_SWEEPS = 6
-"""How often the places of such records are drawn again."""
+_SWEEPS_ASKED = 6
+"""How often such records go through a place again."""
 _DRAWS = 8
 """Places that a score is averaged over."""
 
@@ -109,7 +114,7 @@ class Vae:
         task = Learning(
             model=network, learnt=codes[learnt], held_back=codes[held_back], settings=settings
         )
-        trained = taught(task, settings, fitting)
+        trained = taught(task, settings, fitting, validations=_VALIDATIONS, patience=_VALIDATIONS)
         return cls(schema=table.schema, codecs=codecs, network=network, settings=settings), trained
 
     def sample(self, count: int, *, seed: int = 0) -> Table:
@@ -151,11 +156,12 @@ class Vae:
         """(count, D): codes."""
         chance = torch.Generator().manual_seed(seed)
         if pool is None:
-            places = self.network.prior.draw(count, chance)
-            return drawn(self.network.decoder(places), allowed, chance)
-        at = torch.multinomial(pool[1], count, replacement=True, generator=chance)
-        codes = drawn(self.network.decoder(pool[0][at]), allowed, chance)
-        for _ in range(_SWEEPS):
+            places, sweeps = self.network.prior.draw(count, chance), self.settings.sweeps
+        else:
+            at = torch.multinomial(pool[1], count, replacement=True, generator=chance)
+            places, sweeps = pool[0][at], _SWEEPS_ASKED
+        codes = drawn(self.network.decoder(places), allowed, chance)
+        for _ in range(sweeps):
             places = self._placed(codes, chance)
             codes = drawn(self.network.decoder(places), allowed, chance)
         return codes

@@ -43,6 +43,14 @@ def number_of(value: object, kind: Kind) -> float | None:
     return number if kind == "number" or is_whole else None
 
 
+def is_no_finite_number(value: object) -> bool:
+    """Whether it is what programs write for infinite numbers and for what is no number."""
+    try:
+        return not math.isfinite(float(str(value)))
+    except ValueError:
+        return False
+
+
 def name_of(value: object) -> str | None:
     """The name or text that `value` is; None where it is neither."""
     if isinstance(value, bytes | Mapping | list | tuple | set):

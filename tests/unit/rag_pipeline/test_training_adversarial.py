@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from rag_pipeline.training.checkpoints import CheckpointFile
 from rag_pipeline.training.errors import TrainingError
-from rag_pipeline.training.loop import Opponent, Trained, sliced, train
+from rag_pipeline.training.loop import Trained, train
 from rag_pipeline.training.progress import Progress
 from rag_pipeline.training.settings import TrainingSettings, rate
+from rag_pipeline.training.task import Opponent, sliced
 from rag_pipeline.training.trial import planned_within
 
 _SETTINGS = TrainingSettings(

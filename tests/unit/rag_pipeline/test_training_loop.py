@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from rag_pipeline.training.checkpoints import CheckpointFile
 from rag_pipeline.training.errors import TrainingError
-from rag_pipeline.training.loop import Trained, sliced, train
+from rag_pipeline.training.loop import Trained, train
 from rag_pipeline.training.progress import Progress, ignore
 from rag_pipeline.training.settings import TrainingSettings, rate
+from rag_pipeline.training.task import sliced
 
 _SETTINGS = TrainingSettings(epochs=3, batch_size=4, learning_rate=0.05, patience=50)
 

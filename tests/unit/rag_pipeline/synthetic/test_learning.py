@@ -13,7 +13,7 @@ from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import device_of, divided, drawn_by, taught
 from rag_pipeline.training.errors import TrainingError
-from rag_pipeline.training.loop import sliced
+from rag_pipeline.training.task import sliced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from rag_pipeline.synthetic.errors import ModelFileError, PictureError, Syntheti
 from rag_pipeline.synthetic.generator import Fitting, ImageGenerator
 from rag_pipeline.synthetic.images import diffusion, gan, vae
 from rag_pipeline.synthetic.images.coding import PictureCodec
-from rag_pipeline.synthetic.images.learning import BLOCK, fitting_width
+from rag_pipeline.synthetic.images.learning import BLOCK, course, examples, fitting_width
 from rag_pipeline.synthetic.images.pictures import Pictures, pictures_of
 from rag_pipeline.synthetic.methods import method as method_of
 from rag_pipeline.synthetic.methods import methods
@@ -106,6 +106,32 @@ def test_default_sizes_stay_below_eight_mebibytes(channels: int, side: int) -> N
         gan.network_of(codec, gan.Settings(width=width)),
     ):
         assert sum(weight.nbytes for weight in network.state_dict().values()) < MOST_BYTES
+
+
+def test_larger_pictures_come_in_smaller_batches_and_more_of_them_take_more_steps() -> None:
+    usual = course(vae.Settings(), tiles(1_250), steps=100, batch_size=128)
+    assert (usual.steps, usual.batch_size) == (100, 128)
+    larger = course(vae.Settings(), tiles(60, size=(64, 64)), steps=100, batch_size=128)
+    assert (larger.steps, larger.batch_size) == (50, 32)
+    asked = course(vae.Settings(steps=7, batch_size=9), tiles(60), steps=100, batch_size=128)
+    assert (asked.steps, asked.batch_size) == (7, 9)
+    wide, narrow = fitting_width((8, 8)), fitting_width((64, 64))
+    assert wide > narrow
+
+
+def test_no_more_is_held_back_than_is_looked_at_together() -> None:
+    pictures = tiles(6_000, size=(4, 4))
+    learnt, held_back = examples(PictureCodec.learnt(pictures), pictures, 0)
+    assert len(held_back) == BLOCK
+    assert len(learnt) == 6_000 - BLOCK
+
+
+def test_the_settings_that_were_chosen_are_kept(fitted: dict[str, ImageGenerator]) -> None:
+    for name, model in fitted.items():
+        assert None not in {
+            model.about()["settings"][key] for key in ("width", "steps", "batch_size")
+        }
+        assert model.about()["settings"]["steps"] == SMALL[name]["steps"]
 
 
 def test_damaged_and_foreign_files_are_refused(

@@ -128,6 +128,14 @@ def test_noise_and_a_picture_drawn_again_and_again_are_found(parts, net: Feature
     assert judged_pictures(learnt, held_out, black, net=net).synthetic.recall < 0.05
 
 
+def test_pictures_that_are_the_same_everywhere_give_no_share_of_nothing(net: FeatureNet) -> None:
+    some = without_labels(digits().rows(slice(60)))
+    found = judged_pictures(some, some, some, net=net)
+    assert found.nearest is None
+    assert found.copies == found.copies_held_out == 60
+    json.dumps(found.as_json(), allow_nan=False)
+
+
 def test_what_can_not_be_judged_is_said(parts, net: FeatureNet) -> None:
     learnt, held_out, others = parts
     with pytest.raises(PictureError, match="1 of them are too few to judge"):

@@ -74,14 +74,17 @@ def test_limits_are_overridden_by_name_and_recorded() -> None:
 
 
 def test_a_limit_that_chance_breaks_with_so_few_records_is_widened() -> None:
-    def state(value: float, by_chance: float | None) -> str:
-        measures = {"closer_to_train": Measure(value=value, by_chance=by_chance)}
+    def state(value: float, by_chance: float | None, name: str = "closer_to_train") -> str:
+        measures = {name: Measure(value=value, by_chance=by_chance)}
         return verdict(Measured(records=1_000, held_out=300, measures=measures)).state
 
     assert state(0.56, None) == "refused"
     assert state(0.56, 0.57) == "passed"
     assert state(0.58, 0.57) == "refused"
     assert state(0.529, 0.51) == "passed"
+    assert state(0.96, None, "efficacy_ratio") == "refused"
+    assert state(0.96, 0.95, "efficacy_ratio") == "passed"
+    assert state(0.96, 0.99, "efficacy_ratio") == "refused"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from support.sailors import SCHEMA, changed, first, sailors, shaken, shuffled, t
 from rag_pipeline.synthetic.judging.copies import copies_of_unique, row_keys, without_copies
 from rag_pipeline.synthetic.judging.distances import Space, distances, nearest
 from rag_pipeline.synthetic.judging.gate import Verdict, verdict
-from rag_pipeline.synthetic.judging.measure import Measured
-from rag_pipeline.synthetic.judging.privacy import area_under_curve, privacy
+from rag_pipeline.synthetic.judging.measure import Measured, area_under_curve
+from rag_pipeline.synthetic.judging.privacy import privacy
 from rag_pipeline.synthetic.tables.table import Column, Schema, Table, table_of
 
 SIZE = 1_200
@@ -51,8 +51,7 @@ def test_a_real_holdout_is_accepted_in_twenty_of_twenty_seeds() -> None:
     states = []
     for seed in range(20):
         train, holdout, fresh = (
-            sailors(count, 100 + 3 * seed + place)
-            for place, count in enumerate((2_000, SIZE, SIZE))
+            sailors(count, 100 + 3 * seed + place) for place, count in enumerate((SIZE, SIZE, SIZE))
         )
         states.append(gated(train, holdout, fresh).state)
     assert states == ["passed"] * 20

@@ -1,7 +1,6 @@
 """A normalising flow that learns a small table."""
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from rag_pipeline.synthetic.tables.flow import Flow, Settings
 from rag_pipeline.synthetic.tables.flow_network import FlowNetwork
 from rag_pipeline.synthetic.tables.table import Table
 
-SMALL = Settings(width=48, depth=1, layers=2, steps=250, batch_size=96, learning_rate=6e-3)
+SMALL = Settings(width=48, depth=1, layers=2, steps=220, batch_size=96, learning_rate=6e-3)
 TINY = Settings(width=8, depth=1, layers=2, bins=4, steps=3, batch_size=32)
 
 
@@ -190,6 +189,7 @@ def test_columns_with_little_to_learn_can_be_learnt(tmp_path: Path) -> None:
     assert same(load_generator(tmp_path).sample(200), drawn)
 
 
+@pytest.mark.slow
 def test_a_table_of_very_many_names_a_column_makes_no_large_model() -> None:
     chance = np.random.default_rng(0)
     names = np.array([f"n{number}" for number in range(10_000)], np.object_)
@@ -224,12 +224,6 @@ def test_files_that_do_not_fit_together_are_refused(model: Flow, tmp_path: Path)
         (tmp_path / ABOUT).write_text(json.dumps({**about, **change}))
         with pytest.raises(ModelFileError, match="does not fit together"):
             load_generator(tmp_path)
-
-
-def test_it_learns_more_the_longer_it_learns(real: Table) -> None:
-    _, trained = Flow.fit(real, Settings(width=32, depth=1, layers=2, steps=60))
-    values = [one.value for one in trained.validations]
-    assert sum(later > before for before, later in pairwise(values)) > 0.7 * len(values)
 
 
 def test_too_few_records_are_refused() -> None:

@@ -44,11 +44,6 @@ def test_records_come_back_as_they_were_with_what_is_missing_as_null() -> None:
     }
 
 
-@pytest.mark.parametrize("odd", ["nan", "inf", "-Infinity"])
-def test_what_is_no_finite_number_makes_names_of_a_column(odd: str) -> None:
-    assert table_of([{"x": "1"}, {"x": odd}]).schema.columns[0].kind == "category"
-
-
 def test_sentences_are_a_text_and_words_are_names() -> None:
     said = "the lamp was lit for the first time in September 1716"
     schema = table_of([{"said": said, "word": "lamp"}] * 3).schema
@@ -109,3 +104,14 @@ def test_a_kind_that_there_is_not_makes_no_schema() -> None:
 )
 def test_a_time_that_is_none_in_utc_is_a_name(said: str) -> None:
     assert table_of([{"x": said}] * 2).schema.columns[0].kind == "category"
+
+
+@pytest.mark.parametrize("odd", ["inf", "-Infinity", float("inf"), "nan", "NaN"])
+def test_what_is_no_finite_number_is_refused_among_numbers(odd: str | float) -> None:
+    with pytest.raises(TableError, match=r"record 2 has .* in 'x', which is no number; correct it"):
+        table_of([{"x": 1.5}, {"x": odd}, {"x": 2.5}])
+
+
+def test_among_names_it_is_a_name() -> None:
+    names = table_of([{"x": "Nan"}, {"x": "Ulm"}, {"x": "Infinity"}, {"x": "Ulm"}])
+    assert names.values["x"].tolist() == ["Nan", "Ulm", "Infinity", "Ulm"]
