@@ -2,7 +2,7 @@
 way; what is around it (versions, gate, storage) is the same for all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,15 @@ from rag_pipeline.synthetic.tables.coding import Wanted
 from rag_pipeline.synthetic.tables.table import Schema, Table
 
 Places = npt.NDArray[np.int64]
+
+
+class Copies(NamedTuple):
+    """Drawn records that are records which were learnt from."""
+
+    places: Places
+    """Of those that may not be kept."""
+    of_unique: int
+    """How many of them are records that are there once, and so may be somebody."""
 
 
 class RecordKind(Protocol):
@@ -29,8 +38,8 @@ class RecordKind(Protocol):
     ) -> Table:
         """That many records; without keys of their own. Raises `SyntheticError`."""
 
-    def copies(self, training: Table, drawn: Table) -> Places:
-        """The places of those that may not be kept, for they are records that were learnt from."""
+    def copies(self, training: Table, drawn: Table) -> Copies:
+        """Those that may not be kept, for they are records that were learnt from."""
 
     def nearness(self, training: Table, held_out: Table, drawn: Table) -> Mapping[str, float]:
         """A few figures that say at once how good a generator is, by name."""
@@ -41,11 +50,13 @@ class RecordKind(Protocol):
         held_out: Table,
         drawn: Table,
         *,
+        dropped: int,
         target: str | None,
         slices: Sequence[str],
         seed: int,
     ) -> tuple[Judged, Mapping[str, Any] | None]:
-        """All that can be said of them, and what a report shows of pictures."""
+        """All that can be said of them, and what a report shows of pictures. `dropped`: copies of
+        unique records that were drawn as well, and left out."""
 
 
 def kind_of(schema: Schema) -> str:

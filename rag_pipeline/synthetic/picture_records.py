@@ -13,7 +13,7 @@ from rag_pipeline.synthetic.images.pictures import Pictures, grid, pictures_of_f
 from rag_pipeline.synthetic.judging.images import PictureJudgement, judged_pictures, nearest_ratio
 from rag_pipeline.synthetic.judging.measure import Judged, measured
 from rag_pipeline.synthetic.judging.report import picture_grid
-from rag_pipeline.synthetic.kinds import Places
+from rag_pipeline.synthetic.kinds import Copies
 from rag_pipeline.synthetic.tables.coding import Wanted
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
 
@@ -53,14 +53,15 @@ class PictureRecords:
         drawing = cast(ImageGenerator, generator)
         return self._table(drawing.sample(count, self._asked(where), seed=seed))
 
-    def copies(self, training: Table, drawn: Table) -> Places:
+    def copies(self, training: Table, drawn: Table) -> Copies:
         known = {one.tobytes() for one in self.learnable(training).pixels}
         pixels = self.learnable(drawn).pixels
-        return np.array([at for at, one in enumerate(pixels) if one.tobytes() in known], np.int64)
+        at = np.array([at for at, one in enumerate(pixels) if one.tobytes() in known], np.int64)
+        return Copies(at, of_unique=len(at))
 
     def nearness(self, training: Table, held_out: Table, drawn: Table) -> Mapping[str, float]:
         learnt, fresh, ours = map(self.learnable, (training, held_out, drawn))
-        return {"nearest_ratio": nearest_ratio(learnt, fresh, ours)}
+        return _known({"nearest_ratio": nearest_ratio(learnt, fresh, ours)})
 
     def judged(
         self,
@@ -68,6 +69,7 @@ class PictureRecords:
         held_out: Table,
         drawn: Table,
         *,
+        dropped: int,
         target: str | None,
         slices: Sequence[str],
         seed: int,
@@ -78,7 +80,7 @@ class PictureRecords:
         found = judged_pictures(learnt, fresh, ours, seed=seed)
         sheet = grid(ours.rows(slice(_ON_A_SHEET)))
         shown = picture_grid(found.as_json(), sheet, shows="the first pictures that were drawn")
-        measures = _measures(found, len(ours), len(fresh))
+        measures = _measures(found, len(ours), len(fresh), dropped)
         return measured(measures, records=len(ours), held_out=len(fresh)), shown
 
     def _asked(self, where: Mapping[str, Wanted]) -> str | None:
@@ -108,11 +110,19 @@ def _labels(values: Values) -> list[object]:
     return list(values.tolist())
 
 
-def _measures(found: PictureJudgement, drawn: int, held_out: int) -> dict[str, float]:
-    return {
-        "precision": found.synthetic.precision,
-        "recall": found.synthetic.recall,
-        "fid_ratio": found.fid_ratio,
-        "nearest_ratio": found.nearest,
-        "exact_copies": found.copies / drawn - found.copies_held_out / held_out,
-    }
+def _measures(found: PictureJudgement, drawn: int, held_out: int, dropped: int) -> dict[str, float]:
+    copies = (found.copies + dropped) / (drawn + dropped)
+    return _known(
+        {
+            "precision": found.synthetic.precision,
+            "recall": found.synthetic.recall,
+            "fid_ratio": found.fid_ratio,
+            "nearest_ratio": found.nearest,
+            "exact_copies": copies - found.copies_held_out / held_out,
+        }
+    )
+
+
+def _known(measures: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that could be measured."""
+    return {name: value for name, value in measures.items() if value is not None}

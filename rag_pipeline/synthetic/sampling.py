@@ -62,16 +62,16 @@ def sample(
     where = {} if wanted.where is None else wanted_of(wanted.where, tables.training)
     seed = run.seed(model)
     tell(f"drawing {wanted.count} records by {model.reference}")
-    drawn, copies = run.drawn(model, tables, where, seed)
-    tell(f"judging {len(drawn)} records, {copies} copies dropped")
-    judgement, pictures = run.judged(model, tables, where, drawn, seed)
+    drawing = run.drawn(model, tables, where, seed)
+    tell(f"judging {len(drawing.records)} records, {drawing.copies} copies dropped")
+    judgement, pictures = run.judged(model, tables, where, drawing, seed)
     found = verdict(judgement, run.limits)
     sampled = Sampled(
         wanted=wanted,
         model=model,
         seed=seed,
-        drawn=drawn,
-        copies=copies,
+        drawn=drawing.records,
+        copies=drawing.copies,
         judgement=judgement,
         pictures=pictures,
         verdict=found,
@@ -80,6 +80,17 @@ def sample(
         batch_id=None,
     )
     return sampled if wanted.dry_run else replace(sampled, batch_id=run.stored(sampled))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Drawing:
+    """What a generator drew, without copies of what it learnt from."""
+
+    records: Table
+    copies: int
+    """How many were dropped."""
+    of_unique: int
+    """How many of them were of records that are there once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,41 +170,43 @@ class _Run:
 
     def drawn(
         self, model: ModelVersion, tables: SetTables, where: Mapping[str, Wanted], seed: int
-    ) -> tuple[Table, int]:
-        """Records of which none is a copy, and how many copies were dropped."""
+    ) -> "_Drawing":
+        """Records of which none is a copy. Raises `SyntheticError`."""
         folder = checked_folder(model, self.parts.versions, self.parts.weights)
         generator = load_generator(folder)
         if generator.method.partition("/")[0] != tables.kind.name:
             raise SyntheticError(f"{model.reference} draws no {tables.kind.name}: fit it anew")
         kept: list[Table] = []
-        copies = 0
+        copies = of_unique = 0
         for turn in range(_TURNS):
             missing = self.wanted.count - sum(map(len, kept))
             if not missing:
                 break
             of_turn = seed + turn * _SEEDS_APART
             drawn = tables.kind.drawn(generator, missing, where, seed=of_turn)
-            at = tables.kind.copies(tables.training, drawn)
-            copies += len(at)
-            kept.append(drawn.rows(np.delete(np.arange(len(drawn)), at)))
+            found_again = tables.kind.copies(tables.training, drawn)
+            copies += len(found_again.places)
+            of_unique += found_again.of_unique
+            kept.append(drawn.rows(np.delete(np.arange(len(drawn)), found_again.places)))
         found = _together(kept)
         if not len(found):
             raise SyntheticError(
                 f"all that {model.reference} draws there are records that it learnt from: ask for"
                 " something else, or load more records and fit it anew"
             )
-        return _with_keys(found, f"{model.name}@{model.version}-{self._draw_name(seed)}"), copies
+        named = _with_keys(found, f"{model.name}@{model.version}-{self._draw_name(seed)}")
+        return _Drawing(records=named, copies=copies, of_unique=of_unique)
 
     def judged(
         self,
         model: ModelVersion,
         tables: SetTables,
         where: Mapping[str, Wanted],
-        drawn: Table,
+        drawing: "_Drawing",
         seed: int,
     ) -> tuple[Judged, Mapping[str, Any] | None]:
         """How near they come to real ones of which the same is true, and whether too near."""
-        if not fulfilling(drawn, where).all():
+        if not fulfilling(drawing.records, where).all():
             raise SyntheticError(f"{model.reference} draws records that are not as was asked")
         training, held_out = (
             table.rows(np.flatnonzero(fulfilling(table, where)))
@@ -203,7 +216,8 @@ class _Run:
         return tables.kind.judged(
             training,
             held_out,
-            drawn,
+            drawing.records,
+            dropped=drawing.of_unique,
             target=None if target in where else target,
             slices=self.wanted.slices,
             seed=seed,

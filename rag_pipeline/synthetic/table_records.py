@@ -15,7 +15,7 @@ from rag_pipeline.synthetic.judging.judgement import judged
 from rag_pipeline.synthetic.judging.measure import Judged, measured
 from rag_pipeline.synthetic.judging.tables import quality
 from rag_pipeline.synthetic.judging.validity import Constraints
-from rag_pipeline.synthetic.kinds import Places
+from rag_pipeline.synthetic.kinds import Copies
 from rag_pipeline.synthetic.tables.coding import Wanted
 from rag_pipeline.synthetic.tables.table import Table
 
@@ -42,13 +42,14 @@ class TableRecords:
         with _one_thread():
             return cast(TableGenerator, generator).sample_conditionally(count, where, seed=seed)
 
-    def copies(self, training: Table, drawn: Table) -> Places:
+    def copies(self, training: Table, drawn: Table) -> Copies:
         if drawn.schema != training.schema:
             raise SyntheticError("the generator has learnt other columns: fit it anew")
         theirs, ours = row_keys([training, drawn], compared(training))
         at = np.flatnonzero(np.isin(ours, theirs))
+        of_unique = np.flatnonzero(np.isin(ours, once(theirs)))
         is_coarse = len(at) > _COARSE * len(drawn)
-        return np.flatnonzero(np.isin(ours, once(theirs))) if is_coarse else at
+        return Copies(of_unique if is_coarse else at, of_unique=len(of_unique))
 
     def nearness(self, training: Table, held_out: Table, drawn: Table) -> Mapping[str, float]:
         found = quality(held_out, drawn)
@@ -60,6 +61,7 @@ class TableRecords:
         held_out: Table,
         drawn: Table,
         *,
+        dropped: int,
         target: str | None,
         slices: Sequence[str],
         seed: int,
@@ -73,6 +75,7 @@ class TableRecords:
             target=target,
             slices=slices,
             constraints=self.constraints,
+            dropped=dropped,
             seed=seed,
         )
         return found, None

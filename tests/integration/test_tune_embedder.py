@@ -16,8 +16,8 @@ from support.tiny_encoder import write_encoder_folder
 
 from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.training.errors import TrainingError
-from rag_pipeline.training.settings import TrainingSettings
 from rag_pipeline.training.progress import Progress
+from rag_pipeline.training.settings import TrainingSettings
 from rag_pipeline.tuning.embedder import EmbedderWanted, TunedEmbedder
 from rag_pipeline.tuning.encoder import EncoderSettings
 from rag_pipeline.tuning.errors import ExamplesError

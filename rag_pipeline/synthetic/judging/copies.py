@@ -17,11 +17,7 @@ _GOLDEN, _FIRST, _SECOND = (
 
 def compared(table: Table) -> list[str]:
     """The columns that are learnt and judged: neither keys nor texts."""
-    return [
-        column.name
-        for column in table.schema.columns
-        if column.is_learnt
-    ]
+    return [column.name for column in table.schema.columns if column.is_learnt]
 
 
 def row_keys(tables: list[Table], columns: list[str]) -> list[Keys]:

@@ -343,13 +343,5 @@ class Autoregressive:
 
 
 def _drawn(logits: Tensor, chance: torch.Generator) -> Tensor:
-    """(B,): a code for each row of logits (B, codes).
-
-    Stratified: each row has a random one of B even parts of (0, 1) to itself, so that all together
-    have each code about as often as is likely, and each row alone is drawn as it would be anyway.
-    """
-    rows = len(logits)
-    places = torch.randperm(rows, generator=chance) + torch.rand(rows, generator=chance).double()
-    sums = logits.double().softmax(1).cumsum(1)  # (B, codes)
-    points = places[:, None] / rows * sums[:, -1:]  # (B, 1)
-    return torch.searchsorted(sums, points, right=True)[:, 0].clamp(max=logits.shape[1] - 1)
+    """(B,): a code for each row of logits (B, codes)."""
+    return torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]

@@ -96,7 +96,8 @@ class SplitColumn:
     def _edges(self) -> Numbers:
         """(shared + 1,): the share of records with a deviate that are below each code."""
         counts = self.counts[self.shared]
-        return np.append(0.0, np.cumsum(counts)) / max(counts.sum(), 1)
+        below: Numbers = np.append(0.0, np.cumsum(counts)) / max(counts.sum(), 1)
+        return below
 
     def ranks(self, values: Values, codes: Codes) -> Numbers:
         """(records, 2): between which ranks the deviate of each lies; .5 where there is none."""
@@ -154,8 +155,8 @@ class SplitColumn:
         if wanted is None:
             return Limits(classes=self.drawable.astype(np.float64))
         shares = self.codec.shares(wanted) * self.codec.drawable
-        classes = np.bincount(self.class_of, weights=shares * self.counts, minlength=self.size)
-        classes = classes / np.maximum(self.class_counts, 1)
+        wanted_of = np.bincount(self.class_of, weights=shares * self.counts, minlength=self.size)
+        classes: Numbers = wanted_of / np.maximum(self.class_counts, 1)
         if not isinstance(wanted, Range) or not isinstance(self.codec, NumberCodec):
             return Limits(classes=classes)
         found = np.flatnonzero(shares[self.shared])
@@ -187,7 +188,8 @@ def split_columns(codecs: Mapping[str, Codec], codes: Codes) -> dict[str, SplitC
 
 def deviates(ranks: torch.Tensor) -> torch.Tensor:
     """Φ⁻¹ of ranks, which are kept a little away from 0 and 1."""
-    return torch.special.ndtri(ranks.clamp(_LOWEST_RANK, 1 - _LOWEST_RANK))
+    found: torch.Tensor = torch.special.ndtri(ranks.clamp(_LOWEST_RANK, 1 - _LOWEST_RANK))
+    return found
 
 
 def _deviate(rank: float) -> float:

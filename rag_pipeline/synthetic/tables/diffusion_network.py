@@ -72,7 +72,8 @@ class Network(nn.Module):
         points = [_points(codec) for codec in codecs]
         widths = torch.tensor([one.shape[1] for one in points])
         columns = torch.arange(len(codecs)).repeat_interleave(widths)
-        self.register_buffer("points", torch.block_diag(*points), persistent=False)
+        joined: Tensor = torch.block_diag(*points)  # type: ignore[no-untyped-call]
+        self.register_buffer("points", joined, persistent=False)
         self.register_buffer("first", firsts(codecs), persistent=False)
         self.register_buffer("column", columns, persistent=False)
         self.register_buffer(
@@ -114,7 +115,8 @@ def _points(codec: Codec) -> Tensor:
     if codec.size <= _CORNERS:
         return torch.eye(codec.size)
     chance = torch.Generator().manual_seed(codec.size)
-    return torch.randn(codec.size, _CORNERS, generator=chance) / _CORNERS**0.5
+    drawn = torch.randn(codec.size, _CORNERS, generator=chance)
+    return drawn.mul(_CORNERS**-0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

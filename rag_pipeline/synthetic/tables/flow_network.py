@@ -117,9 +117,8 @@ class SplineFlow(nn.Module):
         self.writes = nn.ModuleList(
             nn.Linear(width, len(bent_ones) * self._each) for bent_ones in self._bent
         )
-        for write in self.writes:
-            nn.init.zeros_(write.weight)
-            nn.init.zeros_(write.bias)
+        for weights in self.writes.parameters():
+            nn.init.zeros_(weights)
 
     def given(self, classes: Tensor) -> Tensor:
         """(B, H): what all layers are told of the classes (B, D)."""

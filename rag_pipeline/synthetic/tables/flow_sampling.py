@@ -145,8 +145,10 @@ class _Drawing:
         ranks = _ranks(ends)
         share = torch.rand(len(ends), generator=self._chance, dtype=torch.float64)
         found = torch.special.ndtri(ranks[:, 0] + share * (ranks[:, 1] - ranks[:, 0]))
-        return found.clamp(ends[:, 0].double(), ends[:, 1].double()).float()
+        within: Tensor = found.clamp(ends[:, 0].double(), ends[:, 1].double()).float()
+        return within
 
 
 def _ranks(deviates: Tensor) -> Tensor:
-    return torch.special.ndtr(deviates.double())
+    ranks: Tensor = torch.special.ndtr(deviates.double())
+    return ranks

@@ -37,7 +37,8 @@ def features_of(codecs: Sequence[Codec], counts: Sequence[Codes]) -> Tensor:
         torch.tensor(np.stack([*_columns(codec, seen, most)], axis=1), dtype=torch.float32)
         for codec, seen in zip(codecs, counts, strict=True)
     ]
-    return torch.block_diag(*blocks)
+    joined: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    return joined
 
 
 def summed(table: Tensor, codes: Tensor) -> Tensor:

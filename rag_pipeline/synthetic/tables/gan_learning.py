@@ -100,7 +100,8 @@ class WarmStart:
 
     def validate(self) -> float:
         chance = torch.Generator().manual_seed(0)
-        known = any_columns(*self.held_back.shape, chance)
+        records, columns = self.held_back.shape
+        known = any_columns(records, columns, chance)
         return -self._loss(self.held_back, known, chance).item()
 
     def _loss(self, codes: Tensor, known: Tensor, chance: torch.Generator | None) -> Tensor:
@@ -113,7 +114,7 @@ class WarmStart:
         losses = torch.stack(
             [
                 functional.cross_entropy(column, codes[:, at], reduction="none")
-                for at, column in enumerate(logits.split(generator.sizes, dim=1))
+                for at, column in enumerate(torch.split(logits, generator.sizes, dim=1))
             ],
             dim=1,
         )  # (B, D)

@@ -56,17 +56,16 @@ class GeneratorNetwork(nn.Module):
         embedding = max(1, min(_EMBEDDING, _MOST_WEIGHTS // total))
         self.embedding = nn.Embedding(total + columns, embedding)
         nn.init.normal_(self.embedding.weight, std=0.5)
-        self.prior = nn.Sequential(
-            nn.Linear(columns * (embedding + 1), width), nn.SiLU(), nn.Linear(width, 2 * noise)
-        )
+        last = nn.Linear(width, 2 * noise)
+        self.prior = nn.Sequential(nn.Linear(columns * (embedding + 1), width), nn.SiLU(), last)
         self.read = nn.Linear(noise + columns * (embedding + 1), width)
         self.blocks = nn.ModuleList(_block(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.narrow = nn.Linear(width, max(1, min(width, _MOST_WEIGHTS // total)))
         self.write = nn.Linear(self.narrow.out_features, total)
         with torch.no_grad():
-            self.prior[2].weight.zero_()
-            self.prior[2].bias.zero_()
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
             self.write.weight.mul_(0.3)
             self.write.bias.copy_((seen + 0.02).log())
 
@@ -102,7 +101,7 @@ class GeneratorNetwork(nn.Module):
         arXiv:1611.01144).
         """
         gumbel = -(-chance.clamp(_SMALL, 1 - _SMALL).log()).log()
-        columns = ((logits + gumbel) / _TEMPERATURE).split(self.sizes, dim=1)
+        columns = torch.split((logits + gumbel) / _TEMPERATURE, self.sizes, dim=1)
         chosen = torch.cat([_straight_through(column.softmax(1)) for column in columns], dim=1)
         given = torch.zeros_like(logits).scatter_(1, codes + self.first, 1.0)
         return torch.where(known[:, self.of_column], given, chosen)

@@ -28,7 +28,7 @@ def bent(x: Tensor, raw: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tens
     """Where the splines take `x` (…), and the log of their slope there (…); `raw` (…, 3K - 1) of
     zeros is the diagonal. `inverse` takes it back, and the log of that slope."""
     bins = (raw.shape[-1] + 1) // 3
-    widths, heights, slopes = raw.split([bins, bins, bins - 1], dim=-1)
+    widths, heights, slopes = torch.split(raw, [bins, bins, bins - 1], dim=-1)
     across, up = _knots(widths), _knots(heights)  # (…, K + 1)
     slopes = functional.pad(_FLATTEST + functional.softplus(slopes + _SLOPE_ONE), (1, 1), value=1.0)
     is_inside = x.abs() < BOUND

@@ -161,7 +161,8 @@ class Prior(nn.Module):
         times = torch.rand(len(ends), 1, generator=chance)
         times = ((torch.arange(len(ends))[:, None] + times) / len(ends)).to(ends.device)
         velocity = self(times * ends + (1 - times) * noise, times)
-        return (velocity - (ends - noise)).square().mean()
+        error: Tensor = (velocity - (ends - noise)).square().mean()
+        return error
 
     def draw(self, count: int, chance: torch.Generator) -> Tensor:
         """(count, L): places, each by `flow_steps` steps of Heun's method."""
