@@ -20,9 +20,9 @@ import recorded
 from rag_pipeline.history.matching import Matching, filter_of
 from storage import schema
 from storage.engine import Database
-from storage.prompt_listing import PromptListing, PromptsWanted
+from storage.prompts.listing import PromptListing, PromptsWanted
+from storage.prompts.rollups import recount
 from storage.records import LOCAL_OWNER
-from storage.rollups import recount
 
 FILTERS: Mapping[str, Matching] = {
     "a user": {"user": "user 7"},

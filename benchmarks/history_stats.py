@@ -7,9 +7,9 @@ import click
 from history_queries import filled, timed
 
 from rag_pipeline.history.counting import counted_as
-from storage.prompt_statistics import ATTRIBUTES, PERIODS, statistics
+from storage.prompts.rollups import differences
+from storage.prompts.statistics import ATTRIBUTES, PERIODS, statistics
 from storage.records import LOCAL_OWNER
-from storage.rollups import differences
 
 CASES: Mapping[str, Mapping[str, Any]] = {
     **{f"by {by}": {"by": by} for by in (*PERIODS, *ATTRIBUTES)},

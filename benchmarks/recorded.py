@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, insert, select
 from storage.engine import Database
 from storage.models.access import SessionRow, UserRow
 from storage.models.prompts import CitationRow, EvidenceRow, PromptRow, PromptTagRow, ScoreRow
-from storage.prompt_access import number_of
+from storage.prompts.access import number_of
 from storage.records import PromptId
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)

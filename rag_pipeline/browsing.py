@@ -8,7 +8,7 @@ from rag_pipeline.composition import Composition
 from storage.errors import NotFoundError
 from storage.filters import Filter
 from storage.listing import ALL_ORIGINS, CollectionCounts, ListedDocument, Wanted, WholeDocument
-from storage.prompt_listing import Chain, ListedPrompt, PromptsWanted
+from storage.prompts.listing import Chain, ListedPrompt, PromptsWanted
 from storage.records import (
     ChunkId,
     Collection,

@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from storage.following import Follower
     from storage.keyword_index.bm25 import Bm25Index
     from storage.listing import DocumentListing
-    from storage.prompt_listing import PromptListing
-    from storage.record_sets import RecordSets
+    from storage.prompts.listing import PromptListing
+    from storage.record_sets.sets import RecordSets
     from storage.vector_index.faiss_index import FaissIndex
-    from storage.version_records import ModelKind
-    from storage.versions import Versions
+    from storage.versions.registry import Versions
+    from storage.versions.values import ModelKind
 
 ECHO = "echo"
 
@@ -122,21 +122,21 @@ class Composition:
     @cached_property
     def prompts(self) -> "PromptListing":
         """The history, for people to look through."""
-        from storage.prompt_listing import PromptListing
+        from storage.prompts.listing import PromptListing
 
         return PromptListing(self.database)
 
     @cached_property
     def versions(self) -> "Versions":
         """Data sets and models that were registered."""
-        from storage.versions import Versions
+        from storage.versions.registry import Versions
 
         return Versions(self.database, self.settings.home)
 
     @cached_property
     def record_sets(self) -> "RecordSets":
         """Sets of records, real and synthetic."""
-        from storage.record_sets import RecordSets
+        from storage.record_sets.sets import RecordSets
 
         return RecordSets(self.database)
 

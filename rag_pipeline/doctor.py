@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_pipeline.composition import Composition
-from storage import consistency, rollups
+from storage import consistency
 from storage.erasing.ledger import Ledger
+from storage.prompts import rollups
 from storage.records import LOCAL_OWNER, Collection
 
 

@@ -13,7 +13,7 @@ from storage.following import as_vectors
 from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceLabelRow, SourceRow
 from storage.ports import DerivedIndex
 from storage.reading import holds_at
-from storage.record_checks import record_differences
+from storage.record_sets.checks import record_differences
 from storage.records import Collection, Ids, Vectors
 
 _SHOWN = 5

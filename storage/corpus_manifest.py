@@ -15,11 +15,11 @@ from sqlalchemy import Connection, Row, select
 
 from storage.as_of import position_as_of
 from storage.bulk import batches, rows_where
-from storage.dataset_versions import Member, member_line
 from storage.engine import Database
 from storage.models.corpus import DocumentRow, SourceLabelRow, SourceRow
 from storage.reading import REAL_ONLY, CorpusReader, readable, served_position
 from storage.records import Origin, Principal
+from storage.versions.datasets import Member, member_line
 
 _SOURCES_A_PAGE = 5_000
 

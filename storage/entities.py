@@ -43,7 +43,7 @@ from storage.models.entities import (
 )
 from storage.models.prompts import PromptRow
 from storage.outline import from_json, heading_path, page_at
-from storage.prompt_access import readable_prompts
+from storage.prompts.access import readable_prompts
 from storage.reading import REAL_ONLY, readable, sources_of
 from storage.records import (
     Collection,

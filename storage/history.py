@@ -10,10 +10,15 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Row, RowMapping, bindparam, select
 
-from storage.askers import asker
 from storage.bulk import rows_where
 from storage.engine import Database
-from storage.idempotency import (
+from storage.models.access import SessionRow, UserRow
+from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
+from storage.names import check_name, storable
+from storage.prompts.access import missing, readable_prompts, resolved
+from storage.prompts.artifacts import all_artifacts
+from storage.prompts.askers import asker
+from storage.prompts.idempotency import (
     LOST,
     already_asked,
     came_to_nothing,
@@ -22,14 +27,12 @@ from storage.idempotency import (
     is_lost,
     release,
 )
-from storage.messages import thread
-from storage.models.access import SessionRow, UserRow
-from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
-from storage.names import check_name, storable
-from storage.prompt_access import missing, readable_prompts, resolved
-from storage.prompt_artifacts import all_artifacts
-from storage.prompt_tags import add_tags, all_tags, checked_tags
-from storage.prompt_writing import (
+from storage.prompts.messages import thread
+from storage.prompts.rollups import count
+from storage.prompts.scores import all_scores, rate
+from storage.prompts.scoring import enqueue
+from storage.prompts.tags import add_tags, all_tags, checked_tags
+from storage.prompts.writing import (
     answered_message,
     as_dict,
     asked_message,
@@ -57,9 +60,6 @@ from storage.records import (
     PromptStatus,
     Score,
 )
-from storage.rollups import count
-from storage.scores import all_scores, rate
-from storage.scoring import enqueue
 from storage.words import UNSTORABLE
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ class History:
             )
 
     def rate(self, prompt_id: str, score: Score, *, principal: Principal) -> PromptId:
-        """Put on record what a person says of an answer: see `storage.scores.rate`."""
+        """Put on record what a person says of an answer: see `storage.prompts.scores.rate`."""
         return rate(self.database, prompt_id, score, principal=principal)
 
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from storage.rollups import recount
+from storage.prompts.rollups import recount
 
 revision = "0009"
 down_revision = "0008"

@@ -11,7 +11,7 @@ from rag_pipeline.defaults import Origins
 
 if TYPE_CHECKING:
     from rag_pipeline.versions.snapshot import Difference
-    from storage.version_records import DatasetVersion
+    from storage.versions.values import DatasetVersion
 
 _SHOWN = 20
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rag_pipeline.cli.history_output import Form
     from rag_pipeline.history.looking_up import FoundPrompt, Order
     from rag_pipeline.history.matching import Matching
-    from storage.prompt_listing import ListedPrompt
+    from storage.prompts.listing import ListedPrompt
     from storage.records import PromptRecord
 
 

@@ -10,7 +10,7 @@ from rag_pipeline.cli.context import as_json_option, at_home, opened
 from rag_pipeline.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from storage.prompt_listing import Chain, ListedPrompt
+    from storage.prompts.listing import Chain, ListedPrompt
 
 _SHOWN_CHARACTERS = 70
 _Below = Mapping[str | None, Sequence["ListedPrompt"]]

@@ -14,8 +14,8 @@ from rag_pipeline.cli.output import print_json, say
 if TYPE_CHECKING:
     from rag_pipeline.history.topics import Term
     from rag_pipeline.history.trends import Figures, Trends
-    from storage.prompt_sessions import Conversation
-    from storage.prompt_statistics import By, Statistics
+    from storage.prompts.sessions import Conversation
+    from storage.prompts.statistics import By, Statistics
 
 _BY = ["day", "week", "month", "user", "model", "collection", "application", "category", "tag"]
 _FIGURES = {

@@ -10,7 +10,7 @@ from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, opened
 from rag_pipeline.cli.output import print_json
 
 if TYPE_CHECKING:
-    from storage.templates import StoredTemplate
+    from storage.prompts.templates import StoredTemplate
 
 
 @click.group()

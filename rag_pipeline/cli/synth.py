@@ -15,8 +15,8 @@ from rag_pipeline.cli.synth_questions import questions
 from rag_pipeline.cli.synth_sample import report, sample
 
 if TYPE_CHECKING:
-    from storage.record_values import RecordBatch, RecordSet, Split, WantedOrigin
-    from storage.version_records import ModelVersion
+    from storage.record_sets.values import RecordBatch, RecordSet, Split, WantedOrigin
+    from storage.versions.values import ModelVersion
 
 
 @click.group()

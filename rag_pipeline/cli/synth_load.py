@@ -11,7 +11,7 @@ from rag_pipeline.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from rag_pipeline.synthetic.record_loading import Loaded
-    from storage.record_values import RecordSet
+    from storage.record_sets.values import RecordSet
 
 
 @click.command()

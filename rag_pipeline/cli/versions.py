@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag_pipeline.pipeline import RagPipeline
-    from storage.version_records import Activation, DatasetVersion, ModelKind, ModelVersion
+    from storage.versions.values import Activation, DatasetVersion, ModelKind, ModelVersion
 
 _KINDS = ("embedder", "generator", "reranker", "reward", "synthetic")
 _MEGABYTE = 1_000_000
@@ -248,7 +248,7 @@ COMMANDS = (
 
 def _exact(reference: str) -> tuple[str, int]:
     """NAME and N of NAME@N."""
-    from storage.version_records import VersionReference
+    from storage.versions.values import VersionReference
 
     wanted = VersionReference.of(reference)
     if wanted.version is None:

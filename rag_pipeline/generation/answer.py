@@ -47,9 +47,9 @@ from rag_pipeline.generation.prompt import DEFAULT_TEMPLATE, Framing, Template
 from rag_pipeline.generation.settings import GenerationSettings
 from rag_pipeline.retrieval.query import MAX_QUERY_CHARACTERS, AsOf
 from rag_pipeline.retrieval.search import Retriever, SearchResult
-from storage.conversations import chain_to, latest_in_session
 from storage.engine import Database
 from storage.names import check_name, check_text
+from storage.prompts.conversations import chain_to, latest_in_session
 from storage.reading import REAL_ONLY, CorpusReader
 from storage.records import (
     AnswerState,

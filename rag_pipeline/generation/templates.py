@@ -11,7 +11,7 @@ from rag_pipeline.errors import TemplateError
 from rag_pipeline.generation.prompt import DEFAULT_TEMPLATE, LEAD_IN, SYSTEM, USER, Template
 from storage.engine import Database
 from storage.errors import NotFoundError
-from storage.templates import StoredTemplate, Templates, TemplateText
+from storage.prompts.templates import StoredTemplate, Templates, TemplateText
 
 DEFAULT = "default"
 DEFAULT_TEXT = TemplateText(system=SYSTEM, question=USER, lead_in=LEAD_IN)

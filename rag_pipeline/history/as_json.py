@@ -8,7 +8,7 @@ from storage.records import ChunkId, Evidence, Message, PromptRecord, StoredChun
 
 if TYPE_CHECKING:
     from rag_pipeline.history.looking_up import FoundPrompt
-    from storage.prompt_listing import ListedPrompt
+    from storage.prompts.listing import ListedPrompt
 
 _LISTED = (
     "prompt_id",

@@ -4,8 +4,8 @@ from typing import Unpack, cast
 
 from rag_pipeline.history.matching import Matching, filter_of
 from storage.errors import InvalidRecordError
-from storage.prompt_listing import period
-from storage.prompt_statistics import ATTRIBUTES, By, Counted
+from storage.prompts.listing import period
+from storage.prompts.statistics import ATTRIBUTES, By, Counted
 from storage.records import Principal
 
 

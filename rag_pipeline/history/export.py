@@ -21,8 +21,8 @@ from rag_pipeline.history.parquet import write_parquet
 from rag_pipeline.history.redaction import Redactor
 from rag_pipeline.history.training import Example, group_of, pairs, preferences, triples
 from storage.engine import Database
-from storage.prompt_export import Exchange, exchanges
-from storage.prompt_listing import PromptsWanted
+from storage.prompts.export import Exchange, exchanges
+from storage.prompts.listing import PromptsWanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,9 +25,9 @@ from rag_pipeline.history.records_file import read_record
 from storage.bulk import batches
 from storage.engine import Database
 from storage.errors import InvalidRecordError
-from storage.llm_logs import logged_responses
-from storage.prompt_import import Imported, PromptImporter, check_exchange
-from storage.prompt_records import RECORDS, WholeExchange
+from storage.prompts.imports import Imported, PromptImporter, check_exchange
+from storage.prompts.llm_logs import logged_responses
+from storage.prompts.whole import RECORDS, WholeExchange
 
 ImportFormat = Literal["records", "openai", "sharegpt", "llm"]
 FORMATS: tuple[ImportFormat, ...] = get_args(ImportFormat)

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rag_pipeline.history.errors import HistoryError
-from storage.llm_logs import LoggedResponse
-from storage.prompt_records import WholeExchange
+from storage.prompts.llm_logs import LoggedResponse
+from storage.prompts.whole import WholeExchange
 from storage.records import Message, MessageRole, PromptId, PromptRecord
 
 UNKNOWN = "unknown"

@@ -10,8 +10,8 @@ from rag_pipeline.history.cursor import cursor_at, number_at
 from rag_pipeline.history.matching import Filters, Matching, filter_of
 from rag_pipeline.history.snippets import Snippet, snippet
 from storage.filters import Filter
-from storage.prompt_access import number_of
-from storage.prompt_listing import ListedPrompt, PromptsWanted
+from storage.prompts.access import number_of
+from storage.prompts.listing import ListedPrompt, PromptsWanted
 from storage.records import Principal
 from storage.words_query import Phrase, phrases
 

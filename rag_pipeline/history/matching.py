@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from storage.errors import InvalidRecordError
 from storage.filters import Filter, from_json, parse
 from storage.filters.expression import Comparison, Conjunction, Number, Operator, Text, check_size
-from storage.prompt_listing import period
+from storage.prompts.listing import period
 from storage.records import AnswerState, PromptStatus
 
 RATING = "rating"

@@ -9,7 +9,7 @@ from rag_pipeline.evaluation.plot import check_plot
 from rag_pipeline.history.statistics import row
 from rag_pipeline.history.trends import Trends
 from storage.errors import InvalidRecordError
-from storage.prompt_statistics import PERIODS, By, Group
+from storage.prompts.statistics import PERIODS, By, Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from rag_pipeline.history.sessions import ConversationPage
     from rag_pipeline.history.trends import Trends
     from rag_pipeline.retention import Retention
-    from storage.prompt_listing import Chain, ListedPrompt
-    from storage.prompt_statistics import By, Statistics
+    from storage.prompts.listing import Chain, ListedPrompt
+    from storage.prompts.statistics import By, Statistics
 
 PathLike = str | os.PathLike[str]
 
@@ -165,7 +165,7 @@ class PromptHistory:
         Raises `FilterError`, `InvalidRecordError`.
         """
         from rag_pipeline.history.counting import counted_as
-        from storage.prompt_statistics import statistics
+        from storage.prompts.statistics import statistics
 
         return statistics(
             self.parts.database, counted_as(self.principal, by, limit=limit, **wanted)
@@ -174,7 +174,7 @@ class PromptHistory:
     def recount(self) -> None:
         """Make the counts that statistics are read from anew. Raises `NotFoundError` for whoever
         is not the owner."""
-        from storage.rollups import recount
+        from storage.prompts.rollups import recount
 
         if not self.principal.is_owner:
             raise NotFoundError("there are no counts to make anew; only the owner has them")
@@ -217,7 +217,7 @@ class PromptHistory:
 
         A unique beginning of its id is enough. Raises `NotFoundError`, `InvalidRecordError`.
         """
-        from storage.prompt_tags import PromptTags
+        from storage.prompts.tags import PromptTags
 
         return PromptTags(self.parts.database).change(
             prompt_id, add=add, remove=remove, principal=self.principal
@@ -228,7 +228,7 @@ class PromptHistory:
 
         A unique beginning of its id is enough. Raises `NotFoundError`, `InvalidRecordError`.
         """
-        from storage.prompt_tags import PromptTags
+        from storage.prompts.tags import PromptTags
 
         PromptTags(self.parts.database).categorise(prompt_id, category, principal=self.principal)
 
@@ -247,7 +247,7 @@ class PromptHistory:
         The database keeps them; a file of more than 16 MiB stays where it is, under its hash.
         Raises `NotFoundError`, `InvalidRecordError`.
         """
-        from storage.prompt_artifacts import PromptArtifacts
+        from storage.prompts.artifacts import PromptArtifacts
 
         return PromptArtifacts(self.parts.database).attach(
             prompt_id,
@@ -263,7 +263,7 @@ class PromptHistory:
 
         Raises `NotFoundError`.
         """
-        from storage.prompt_artifacts import PromptArtifacts
+        from storage.prompts.artifacts import PromptArtifacts
 
         return PromptArtifacts(self.parts.database).of(prompt_id, principal=self.principal)
 
@@ -272,7 +272,7 @@ class PromptHistory:
 
         Raises `NotFoundError`, and `SealError` if they are not what was put there.
         """
-        from storage.prompt_artifacts import PromptArtifacts
+        from storage.prompts.artifacts import PromptArtifacts
 
         return PromptArtifacts(self.parts.database).read(prompt_id, name, principal=self.principal)
 
@@ -297,7 +297,7 @@ class PromptHistory:
         """
         from rag_pipeline.history.export import TrainingData, export_training_data
         from rag_pipeline.versions.dataset_registry import DatasetRegistry
-        from storage.prompt_listing import PromptsWanted, period
+        from storage.prompts.listing import PromptsWanted, period
 
         registry = DatasetRegistry(self.parts, self.principal)
         if register is not None:
@@ -341,8 +341,8 @@ class PromptHistory:
         Raises `InvalidRecordError`.
         """
         from rag_pipeline.history.matching import filter_of
-        from storage.prompt_export import prompt_ids
-        from storage.prompt_listing import PromptsWanted
+        from storage.prompts.export import prompt_ids
+        from storage.prompts.listing import PromptsWanted
 
         wanted = PromptsWanted(
             principal=self.principal,
@@ -365,7 +365,7 @@ class PromptHistory:
         """
         from rag_pipeline.history.matching import filter_of
         from rag_pipeline.history.records_export import export_records
-        from storage.prompt_listing import PromptsWanted
+        from storage.prompts.listing import PromptsWanted
 
         wanted = PromptsWanted(principal=self.principal, where=filter_of(filters))
         return export_records(

@@ -12,9 +12,9 @@ from rag_pipeline.history.records_file import line_of
 from rag_pipeline.history.redaction import Redactor
 from storage.bulk import batches
 from storage.engine import Database
-from storage.prompt_export import prompt_ids
-from storage.prompt_listing import PromptsWanted
-from storage.prompt_records import RECORDS, WholeExchange, whole_exchanges
+from storage.prompts.export import prompt_ids
+from storage.prompts.listing import PromptsWanted
+from storage.prompts.whole import RECORDS, WholeExchange, whole_exchanges
 from storage.records import Citation, Message, Score
 
 _BATCH = 500

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from rag_pipeline.history.errors import HistoryError
-from storage.prompt_records import WholeExchange
+from storage.prompts.templates import StoredTemplate, TemplateText
+from storage.prompts.whole import WholeExchange
 from storage.records import (
     AnswerState,
     ChunkId,
@@ -27,7 +28,6 @@ from storage.records import (
     PromptStatus,
     Score,
 )
-from storage.templates import StoredTemplate, TemplateText
 
 _LARGEST = 1e300
 _NOT_CARRIED = ("request_sha256", "response_sha256", "template_id", "artifacts")

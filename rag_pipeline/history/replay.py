@@ -26,12 +26,12 @@ from rag_pipeline.history.errors import HistoryError
 from rag_pipeline.history.pairing import sources
 from rag_pipeline.retrieval.query import AsOf
 from storage.bulk import batches
-from storage.conversations import chain_to
 from storage.engine import Database
 from storage.errors import StorageError
-from storage.messages import thread
-from storage.prompt_export import whole_prompts
-from storage.prompt_records import IMPORTED
+from storage.prompts.conversations import chain_to
+from storage.prompts.export import whole_prompts
+from storage.prompts.messages import thread
+from storage.prompts.whole import IMPORTED
 from storage.records import (
     ChunkId,
     Evidence,

@@ -5,8 +5,8 @@ from typing import Any
 
 from rag_pipeline.history.judges import Rule
 from storage.engine import Database
-from storage.prompt_export import whole_prompts
-from storage.scoring import ScoringQueue
+from storage.prompts.export import whole_prompts
+from storage.prompts.scoring import ScoringQueue
 
 _AT_A_TIME = 200
 

@@ -7,7 +7,7 @@ from rag_pipeline.history.cursor import cursor_at, number_at
 from storage.engine import Database
 from storage.filters import Filter
 from storage.filters.expression import Comparison, Text
-from storage.prompt_sessions import Conversation, conversations
+from storage.prompts.sessions import Conversation, conversations
 from storage.records import Principal
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from storage.counting import NANO, Opinions, Totals
-from storage.latency import quantile
-from storage.prompt_statistics import Group, Statistics
+from storage.prompts.counting import NANO, Opinions, Totals
+from storage.prompts.latency import quantile
+from storage.prompts.statistics import Group, Statistics
 from storage.records import Judge
 
 COLUMNS = (

@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from storage.prompt_export import Exchange
-from storage.prompt_listing import rating_of
+from storage.prompts.export import Exchange
+from storage.prompts.listing import rating_of
 from storage.records import PromptId, Score
 
 

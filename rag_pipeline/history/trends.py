@@ -9,12 +9,12 @@ from rag_pipeline.history.counting import counted_as
 from rag_pipeline.history.matching import Matching
 from rag_pipeline.history.statistics import cost, group_json
 from rag_pipeline.history.topics import Drift, Term, drift, moved, words_of
-from storage.asked_questions import Questions, newest_questions
-from storage.counting import Opinions, Totals
 from storage.engine import Database
 from storage.errors import InvalidRecordError
-from storage.latency import quantile
-from storage.prompt_statistics import Counted, Group, statistics
+from storage.prompts.asked_questions import Questions, newest_questions
+from storage.prompts.counting import Opinions, Totals
+from storage.prompts.latency import quantile
+from storage.prompts.statistics import Counted, Group, statistics
 from storage.records import Principal
 
 MAX_DAYS = 3_660

@@ -27,7 +27,7 @@ from rag_pipeline.service.questions import (
 from rag_pipeline.service.shapes import Given, SamplingGiven, Shape, Text, Tokens
 from rag_pipeline.service.streaming import KEEP_ALIVE, EventStream, event
 from rag_pipeline.service.telling import Told, telling
-from storage.prompt_tags import MAX_TAGS
+from storage.prompts.tags import MAX_TAGS
 
 router = APIRouter(prefix="/api/ask", tags=["ask"])
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from storage.record_values import RecordBatch, RecordSet
-from storage.version_records import ModelVersion
+from storage.record_sets.values import RecordBatch, RecordSet
+from storage.versions.values import ModelVersion
 
 
 def set_json(found: RecordSet, models: Sequence[ModelVersion]) -> dict[str, Any]:

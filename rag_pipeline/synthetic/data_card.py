@@ -17,10 +17,10 @@ from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.judging.slices import sliced
 from rag_pipeline.synthetic.tables.table import Schema, Table, table_in
 from storage.clock import now
-from storage.record_coding import TAGS
-from storage.record_sets import RecordSets
-from storage.record_values import RecordBatch, RecordSet, StoredRecord
-from storage.versions import code_version
+from storage.record_sets.coding import TAGS
+from storage.record_sets.sets import RecordSets
+from storage.record_sets.values import RecordBatch, RecordSet, StoredRecord
+from storage.versions.registry import code_version
 
 FORM = 1
 _SAMPLED = 20_000

@@ -24,9 +24,9 @@ from rag_pipeline.synthetic.card_page import as_markdown
 from rag_pipeline.synthetic.data_card import CardMaker
 from rag_pipeline.synthetic.tables.table import Schema
 from rag_pipeline.synthetic.tables.values import Kind
-from storage.record_coding import TAGS
-from storage.record_sets import RecordSets
-from storage.record_values import Split, StoredRecord, WantedOrigin
+from storage.record_sets.coding import TAGS
+from storage.record_sets.sets import RecordSets
+from storage.record_sets.values import Split, StoredRecord, WantedOrigin
 
 if TYPE_CHECKING:
     import pyarrow as pa

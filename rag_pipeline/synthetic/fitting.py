@@ -35,8 +35,8 @@ from rag_pipeline.training.workplace import alone, result_folder
 from rag_pipeline.versions.mlflow import publish
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
-from storage.record_values import RecordSet, WantedOrigin
-from storage.version_records import ModelVersion, checked_name
+from storage.record_sets.values import RecordSet, WantedOrigin
+from storage.versions.values import ModelVersion, checked_name
 
 if TYPE_CHECKING:
     from rag_pipeline.training.loop import Trained

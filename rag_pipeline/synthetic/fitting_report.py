@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rag_pipeline.synthetic.generator import Fitting
 from storage.records import LOCAL_OWNER, Principal
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 if TYPE_CHECKING:
     from rag_pipeline.training.loop import Trained

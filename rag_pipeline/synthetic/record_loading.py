@@ -15,7 +15,7 @@ from rag_pipeline.synthetic.record_tables import schema_of
 from rag_pipeline.synthetic.tables.constraint_text import constraints_of
 from rag_pipeline.synthetic.tables.table import Schema
 from storage.errors import NotFoundError
-from storage.record_values import RecordBatch, RecordSet
+from storage.record_sets.values import RecordBatch, RecordSet
 from storage.records import LOCAL_OWNER, Principal
 
 _ID = re.compile(r"(?:^|[_\W])id$|[a-z]I[dD]$|^I[dD]$")

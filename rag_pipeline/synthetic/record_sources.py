@@ -16,7 +16,7 @@ from rag_pipeline.synthetic.tables.files import Line, lines_of
 from rag_pipeline.synthetic.tables.image_files import checked_png, image_beside, images_in
 from rag_pipeline.synthetic.tables.table import Column, Schema, schema_in
 from rag_pipeline.synthetic.tables.values import given, image_of, name_of, number_of, shown
-from storage.record_coding import MAX_TEXT, TAGS
+from storage.record_sets.coding import MAX_TEXT, TAGS
 from storage.sql_source import SqlSource
 from storage.words import UNSTORABLE
 

@@ -11,8 +11,8 @@ from rag_pipeline.synthetic.kinds import RecordKind, kind_of
 from rag_pipeline.synthetic.tables.checking import learnt_from, violations
 from rag_pipeline.synthetic.tables.constraint_text import constraints_of
 from rag_pipeline.synthetic.tables.table import Schema, Table, table_in
-from storage.record_values import RecordBatch, RecordSet, Split, WantedOrigin
-from storage.version_records import DatasetVersion
+from storage.record_sets.values import RecordBatch, RecordSet, Split, WantedOrigin
+from storage.versions.values import DatasetVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

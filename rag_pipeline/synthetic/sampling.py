@@ -27,7 +27,7 @@ from rag_pipeline.synthetic.tables.conditions import fulfilling, wanted_of
 from rag_pipeline.synthetic.tables.table import Table
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 MOST_RECORDS = 1_000_000
 """In one batch: all of it is in memory while it is judged."""

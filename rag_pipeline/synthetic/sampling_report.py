@@ -11,7 +11,7 @@ from rag_pipeline.synthetic.judging.measure import Judged
 from rag_pipeline.synthetic.judging.report import report_of
 from rag_pipeline.synthetic.tables.table import Table
 from storage.records import LOCAL_OWNER, Principal
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from rag_pipeline.composition import Composition
 from rag_pipeline.history.prompt_history import default_user
 from rag_pipeline.training.progress import Progress, ignore
 from storage.errors import NotFoundError
-from storage.record_values import RecordBatch, RecordSet, StoredRecord, WantedOrigin
+from storage.record_sets.values import RecordBatch, RecordSet, StoredRecord, WantedOrigin
 from storage.records import Principal
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 if TYPE_CHECKING:
     from rag_pipeline.synthetic.exporting import Exported, ExportWanted

@@ -17,8 +17,8 @@ from rag_pipeline.history.formats import INSTRUCTION
 from rag_pipeline.history.training import group_of, pairs, preferences
 from rag_pipeline.tuning.errors import ExamplesError
 from storage.engine import Database
-from storage.prompt_export import exchanges
-from storage.prompt_listing import PromptsWanted
+from storage.prompts.export import exchanges
+from storage.prompts.listing import PromptsWanted
 from storage.records import Principal
 
 _QUESTION = "Question: "

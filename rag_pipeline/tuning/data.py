@@ -9,7 +9,7 @@ from rag_pipeline.evaluation.judgments import Judgments
 from rag_pipeline.tuning.errors import ExamplesError
 from rag_pipeline.tuning.examples import Kinship, Triple, groups
 from rag_pipeline.tuning.ranking import RankingSet
-from storage.dataset_versions import Member
+from storage.versions.datasets import Member
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 LEAST_QUESTIONS = 5

@@ -31,10 +31,10 @@ from rag_pipeline.tuning.ranking import MEASURE
 from rag_pipeline.tuning.triples import read_triples, sha256_of_triples, triples_of_history
 from rag_pipeline.versions.lineage import DERIVED_FROM
 from rag_pipeline.versions.resolve import checked_folder
-from storage.dataset_versions import Member
 from storage.errors import NotFoundError
 from storage.records import LOCAL_OWNER, Principal
-from storage.version_records import DatasetVersion, ModelKind, ModelVersion, checked_name
+from storage.versions.datasets import Member
+from storage.versions.values import DatasetVersion, ModelKind, ModelVersion, checked_name
 
 if TYPE_CHECKING:
     from rag_pipeline.weights.store import ResolvedModel

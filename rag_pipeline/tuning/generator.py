@@ -33,7 +33,7 @@ from rag_pipeline.tuning.generator_report import GeneratorWanted, TunedGenerator
 from rag_pipeline.tuning.subjects import Subject, fitting, subject_of
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
-from storage.version_records import DatasetVersion, ModelVersion, checked_name
+from storage.versions.values import DatasetVersion, ModelVersion, checked_name
 
 _FORM = 1
 """Raised when the same examples and settings give other weights."""

@@ -8,7 +8,7 @@ from typing import Any
 from rag_pipeline.training.loop import Trained
 from rag_pipeline.tuning.answer_measures import Judged
 from storage.records import LOCAL_OWNER, Principal
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

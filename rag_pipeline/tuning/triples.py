@@ -10,11 +10,11 @@ from rag_pipeline.datasets.files import arrow
 from rag_pipeline.history.training import triples as triples_of
 from rag_pipeline.tuning.errors import ExamplesError
 from rag_pipeline.tuning.examples import Triple
-from storage.dataset_versions import Member
 from storage.engine import Database
-from storage.prompt_export import exchanges
-from storage.prompt_listing import PromptsWanted
+from storage.prompts.export import exchanges
+from storage.prompts.listing import PromptsWanted
 from storage.records import Principal
+from storage.versions.datasets import Member
 
 _QUESTION = ("anchor", "question", "query")
 _LARGEST_NEGATIVES = 5

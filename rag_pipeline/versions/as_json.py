@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from storage.version_records import Activation, DatasetVersion, ModelVersion
+from storage.versions.values import Activation, DatasetVersion, ModelVersion
 
 
 def dataset_json(dataset: DatasetVersion) -> dict[str, Any]:

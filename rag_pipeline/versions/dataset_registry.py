@@ -18,10 +18,10 @@ from rag_pipeline.versions.snapshot import (
     snapshot_manifest,
 )
 from rag_pipeline.weights.digests import combined
-from storage.dataset_versions import Member
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.records import Origin, Principal
-from storage.version_records import DatasetVersion, checked_name
+from storage.versions.datasets import Member
+from storage.versions.values import DatasetVersion, checked_name
 
 if TYPE_CHECKING:
     from rag_pipeline.datasets.export import ExportReport
@@ -203,7 +203,7 @@ class DatasetRegistry:
         return found if dataset.kind == SNAPSHOT else replace(found, added=())
 
     def _changes_of_history(self, members: Sequence[Member]) -> Difference:
-        from storage.prompt_members import prompts_there
+        from storage.prompts.members import prompts_there
 
         prompt_ids = [str(member["prompt_id"]) for member in members]
         there = prompts_there(self.parts.database, prompt_ids)

@@ -9,8 +9,8 @@ from typing import Any
 from rag_pipeline.datasets.errors import DatasetError
 from rag_pipeline.datasets.files import new_file, sha256_of
 from rag_pipeline.versions.snapshot import files_of
-from storage.dataset_versions import Member, member_line
-from storage.version_records import DatasetVersion
+from storage.versions.datasets import Member, member_line
+from storage.versions.values import DatasetVersion
 
 MANIFEST = "manifest.json"
 MEMBERS = "members.jsonl"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from storage.version_records import REFERENCE_PREFIX, DatasetVersion, ModelVersion
-from storage.versions import Versions
+from storage.versions.registry import Versions
+from storage.versions.values import REFERENCE_PREFIX, DatasetVersion, ModelVersion
 
 DERIVED_FROM = "derived_from"
 """The key of a data set's metadata under which it names others, as NAME@N, that it was made of."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from rag_pipeline.versions.errors import RegistryError
 from rag_pipeline.versions.links import MLFLOW
 from rag_pipeline.weights.errors import WeightsMissingError
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as Published

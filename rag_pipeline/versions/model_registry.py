@@ -11,7 +11,7 @@ from rag_pipeline.versions.links import fetched
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
 from storage.records import Principal
-from storage.version_records import (
+from storage.versions.values import (
     Activation,
     DatasetVersion,
     ModelKind,
@@ -48,7 +48,7 @@ class ModelRegistry:
 
     def answers(self, reference: str) -> int:
         """How many exchanges on record this version answered."""
-        from storage.prompt_members import answers_by
+        from storage.prompts.members import answers_by
 
         return answers_by(self.parts.database, self.show(reference).reference)
 

@@ -7,8 +7,8 @@ from rag_pipeline.versions.links import fetched
 from rag_pipeline.weights.errors import WeightsDamagedError
 from rag_pipeline.weights.store import GGUF, ResolvedModel, WeightStore
 from storage.errors import SealError
-from storage.version_records import REFERENCE_PREFIX, ModelKind, ModelVersion
-from storage.versions import Versions
+from storage.versions.registry import Versions
+from storage.versions.values import REFERENCE_PREFIX, ModelKind, ModelVersion
 
 
 def is_reference(name: str) -> bool:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from rag_pipeline.datasets.files import sha256_of
 from storage.corpus_manifest import CorpusManifest
-from storage.dataset_versions import Member
-from storage.version_records import DatasetVersion
+from storage.versions.datasets import Member
+from storage.versions.values import DatasetVersion
 
 SNAPSHOT = "snapshot"
 DOCUMENTS = "documents"

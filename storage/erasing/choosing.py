@@ -10,7 +10,7 @@ from storage.engine import Database
 from storage.filters.expression import Filter
 from storage.models.prompt_search import PromptFactsRow
 from storage.models.prompts import PromptRow, ScoreRow
-from storage.prompt_search import parts_of
+from storage.prompts.search import parts_of
 from storage.records import Principal
 
 

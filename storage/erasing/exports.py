@@ -11,8 +11,8 @@ from storage.engine import Database
 from storage.erasing.editing import edited_json, whole
 from storage.erasing.marks import FORGOTTEN
 from storage.models.versions import DatasetVersionRow, ModelDatasetRow, ModelVersionRow
-from storage.version_records import DatasetVersion
-from storage.versions import Versions
+from storage.versions.registry import Versions
+from storage.versions.values import DatasetVersion
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, inspect, literal_column, select, table
 
-from storage.dataset_versions import members_as_lines
 from storage.models.tables import METADATA
+from storage.versions.datasets import members_as_lines
 
 BLOCK_BYTES = 1 << 16
 """What fits into a processor's cache along with all that is computed of it."""

@@ -27,8 +27,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from storage.bulk import batches, rows_where
 from storage.erasing.marks import FORGOTTEN
-from storage.messages import append
 from storage.models.prompts import MessageRow, PromptRow
+from storage.prompts.messages import append
 from storage.records import Message
 
 _MESSAGE = select(

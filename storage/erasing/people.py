@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from storage.askers import Asker
 from storage.erasing.haystack import WORDS
 from storage.erasing.marks import FORGOTTEN
 from storage.erasing.messages import chain_keys
@@ -25,7 +24,8 @@ from storage.models.prompts import (
 )
 from storage.models.record_sets import RecordBatchRow
 from storage.models.versions import ModelActivationRow
-from storage.rollups import recounted
+from storage.prompts.askers import Asker
+from storage.prompts.rollups import recounted
 from storage.uploads import owner_prefixes
 
 _TEXTS = (PromptRow.question, PromptRow.standalone, PromptRow.answer)

@@ -10,7 +10,7 @@ from storage.erasing.messages import chain_keys, disown, drop_unreferenced, hold
 from storage.models.artifacts import ArtifactRow
 from storage.models.prompts import PromptArtifactRow, PromptRow
 from storage.models.tables import METADATA
-from storage.rollups import recounted
+from storage.prompts.rollups import recounted
 
 PROMPTS_A_STEP = 200
 _KEYS = select(PromptRow.prompt_id)

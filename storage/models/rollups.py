@@ -58,7 +58,7 @@ class RollupRow(RollupKey, Table):
 
 
 class LatencyRollupRow(RollupKey, Table):
-    """How many completed answers took about so long: `storage.latency` says what a bucket is."""
+    """How many completed answers took about so long; a bucket is one of `storage.prompts.latency`."""
 
     __tablename__ = "prompt_latency_rollups"
     __table_args__ = (

@@ -11,8 +11,8 @@ import pytest
 
 from storage import consistency
 from storage.engine import Database
-from storage.record_sets import RecordSets
-from storage.versions import Versions
+from storage.record_sets.sets import RecordSets
+from storage.versions.registry import Versions
 
 pytestmark = pytest.mark.slow
 KILLS = 12
@@ -20,7 +20,7 @@ ROWS = 4_000
 PROGRAM = """
 import sys
 from storage.engine import Database
-from storage.record_sets import RecordSets
+from storage.record_sets.sets import RecordSets
 from support.record_sets import SCHEMA, people, png
 
 url, rows = sys.argv[1], int(sys.argv[2])

@@ -12,7 +12,7 @@ import pytest
 from support.versions import write_model
 
 from storage.engine import Database
-from storage.versions import Versions
+from storage.versions.registry import Versions
 
 pytestmark = pytest.mark.slow
 KILLS = 25
@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from storage.engine import Database
-from storage.versions import Versions
+from storage.versions.registry import Versions
 
 url, home, sources = sys.argv[1:]
 versions = Versions(Database(url), Path(home))

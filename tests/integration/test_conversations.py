@@ -11,8 +11,8 @@ from support.pipelines import parts_of, word_pipeline
 from rag_pipeline.generation.conversation import Exchange, standalone
 from rag_pipeline.generation.language_model import Turn
 from rag_pipeline.pipeline import RagPipeline
-from storage.conversations import chain_to, latest_in_session
 from storage.errors import NotFoundError
+from storage.prompts.conversations import chain_to, latest_in_session
 from storage.records import LOCAL_OWNER, Principal, PromptId
 
 SUPPORT = Path(__file__).parents[1] / "support"

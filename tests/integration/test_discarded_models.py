@@ -7,7 +7,7 @@ from support.versions import write_model
 
 from storage.engine import Database
 from storage.errors import SealError
-from storage.versions import Versions
+from storage.versions.registry import Versions
 
 
 @pytest.fixture

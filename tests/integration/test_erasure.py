@@ -392,7 +392,7 @@ def test_the_proof_would_notice_words_of_a_user_that_were_left(local: RagPipelin
 
 
 def test_statistics_agree_with_what_is_left(local: RagPipeline) -> None:
-    from storage.rollups import differences
+    from storage.prompts.rollups import differences
 
     one = asked(local, "When does the ferry leave?", user="bob")
     asked(local, "How many boats?", user="margaret.h", parent_id=one)

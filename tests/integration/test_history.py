@@ -9,7 +9,7 @@ import pytest
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.history import History
-from storage.prompt_listing import PromptListing, PromptsWanted
+from storage.prompts.listing import PromptListing, PromptsWanted
 from storage.records import (
     LOCAL_OWNER,
     ChunkId,

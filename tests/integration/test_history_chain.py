@@ -12,8 +12,8 @@ from support.pipelines import word_pipeline
 
 from rag_pipeline.cli.main import cli
 from rag_pipeline.pipeline import RagPipeline
-from storage.conversations import chain_to
 from storage.errors import NotFoundError
+from storage.prompts.conversations import chain_to
 from storage.records import LOCAL_OWNER, Principal, PromptId
 
 TEXTS = ("The mill of Kesh is 32 metres high.", "Mara Voss built the mill of Kesh in 1832.")

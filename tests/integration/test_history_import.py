@@ -31,10 +31,10 @@ from rag_pipeline.history.redaction import redact_patterns
 from rag_pipeline.history.replay import Replaying
 from rag_pipeline.pipeline import RagPipeline
 from storage.models.prompts import MessageRow, PromptRow
-from storage.prompt_records import whole_exchanges
+from storage.prompts.rollups import differences
+from storage.prompts.templates import TemplateText
+from storage.prompts.whole import whole_exchanges
 from storage.records import Principal
-from storage.rollups import differences
-from storage.templates import TemplateText
 
 TEXTS = ("The mill of Kesh is 32 metres high.", "Mara Voss built the mill.", "Penguins eat krill.")
 

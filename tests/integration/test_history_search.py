@@ -26,7 +26,7 @@ from storage.models.prompt_search import (
 )
 from storage.models.prompts import CitationRow, EvidenceRow, PromptRow, PromptTagRow
 from storage.models.rollups import ScoringRow
-from storage.prompt_listing import PromptListing, PromptsWanted
+from storage.prompts.listing import PromptListing, PromptsWanted
 from storage.records import LOCAL_OWNER, Principal, PromptEnd, PromptStart, Score
 from storage.words import UNSTORABLE
 from storage.words_query import MAX_QUERY_CHARACTERS

@@ -15,8 +15,8 @@ from support.versions import damage, write_model
 
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError, SealError, StorageError
-from storage.version_records import ModelVersion
-from storage.versions import Versions
+from storage.versions.registry import Versions
+from storage.versions.values import ModelVersion
 
 THREADS = 6
 PICKLE = b"\x80\x04}\x94\x8c\x07weights\x94]\x94G?\xf0\x00\x00\x00\x00\x00\x00as."

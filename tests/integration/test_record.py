@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from storage import messages
 from storage.clock import now
 from storage.engine import Database
 from storage.errors import (
@@ -21,8 +20,9 @@ from storage.errors import (
 from storage.history import History
 from storage.models.artifacts import ArtifactRow
 from storage.models.prompts import MessageRow, PromptRow, PromptTagRow
-from storage.prompt_artifacts import LARGEST_BLOB, PromptArtifacts
-from storage.prompt_tags import MAX_TAGS, PromptTags
+from storage.prompts import messages
+from storage.prompts.artifacts import LARGEST_BLOB, PromptArtifacts
+from storage.prompts.tags import MAX_TAGS, PromptTags
 from storage.records import (
     LOCAL_OWNER,
     Message,

@@ -21,7 +21,7 @@ from rag_pipeline.synthetic.record_sources import source_at
 from rag_pipeline.synthetic.tables.table import Schema
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError
-from storage.record_sets import RecordSets
+from storage.record_sets.sets import RecordSets
 
 FORMS = ("csv", "jsonl", "parquet")
 

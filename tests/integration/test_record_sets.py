@@ -14,8 +14,8 @@ from support.record_sets import SCHEMA, drawing_model, drawn, filled, people, pn
 from storage import consistency
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError, StorageError
-from storage.record_sets import RecordSets
-from storage.versions import Versions
+from storage.record_sets.sets import RecordSets
+from storage.versions.registry import Versions
 
 IMAGES = [{"name": "image", "kind": "image"}, {"name": "label", "kind": "category"}]
 

@@ -29,8 +29,8 @@ from rag_pipeline.history.replay_report import (
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import NotFoundError
 from storage.models.prompts import PromptRow
+from storage.prompts.templates import TemplateText
 from storage.records import Principal
-from storage.templates import TemplateText
 
 KINDS = ("tower", "bridge", "mill", "harbour", "cloister", "orchard")
 NOW = Replaying(at="now")

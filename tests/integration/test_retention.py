@@ -15,8 +15,8 @@ from rag_pipeline.settings import load_settings
 from storage.clock import now
 from storage.errors import ErasureError, FilterError, InvalidRecordError, NotFoundError
 from storage.models.prompts import PromptRow
+from storage.prompts.rollups import differences
 from storage.records import Principal
-from storage.rollups import differences
 
 TEXT = "The ferry leaves at noon for the islands. Write to ferry@harbour.example for a seat."
 MAIL = "walburga.q@private.example"
@@ -58,7 +58,7 @@ def said_in(rag: RagPipeline, prompt_id: str) -> list[str]:
 
 def count_anew(rag: RagPipeline) -> None:
     """The tests move exchanges to other days behind the back of the statistics."""
-    from storage.rollups import recount
+    from storage.prompts.rollups import recount
 
     with parts_of(rag).database.write() as connection:
         recount(connection)

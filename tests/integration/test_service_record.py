@@ -19,7 +19,7 @@ from support.pipelines import parts_of, word_pipeline
 from rag_pipeline.errors import GenerationError
 from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.service.app import create_app
-from storage.templates import TemplateText
+from storage.prompts.templates import TemplateText
 
 WHEN = "When was the harbour of Ravenport dredged?"
 WHO = "Who was the master of Ravenport?"

@@ -23,11 +23,11 @@ from storage.errors import InvalidRecordError, NotFoundError
 from storage.filters import parse
 from storage.history import History
 from storage.models.prompts import PromptRow
-from storage.prompt_statistics import Counted, statistics
-from storage.prompt_tags import PromptTags
+from storage.prompts.rollups import differences, recount, recounted
+from storage.prompts.scoring import ScoringQueue
+from storage.prompts.statistics import Counted, statistics
+from storage.prompts.tags import PromptTags
 from storage.records import LOCAL_OWNER, Principal, PromptId, Score
-from storage.rollups import differences, recount, recounted
-from storage.scoring import ScoringQueue
 
 ANNA = Principal(name="anna")
 PARTS = (

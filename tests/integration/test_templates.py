@@ -14,7 +14,7 @@ from rag_pipeline.generation.templates import DEFAULT_TEXT
 from rag_pipeline.pipeline import RagPipeline
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError
-from storage.templates import Templates, TemplateText
+from storage.prompts.templates import Templates, TemplateText
 
 WHEN = "When was the harbour of Ravenport dredged?"
 HARBOUR = {"_id": "harbour", "text": "The harbour of Ravenport was dredged in 1874."}

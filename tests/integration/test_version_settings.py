@@ -19,7 +19,7 @@ from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.versions.links import fetched
 from rag_pipeline.weights.errors import WeightsDamagedError, WeightsMissingError
 from storage.errors import InvalidRecordError, NotFoundError, SealError, SpaceMismatchError
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 NOTE = {"_id": "a", "text": "The harbour was dredged in 1874."}
 WHEN = "When was the harbour dredged?"

@@ -8,7 +8,7 @@ from support.versions import write_model
 
 from storage import schema
 from storage.engine import Database
-from storage.versions import Versions
+from storage.versions.registry import Versions
 
 TABLES = {
     "blob_pieces",

@@ -31,8 +31,8 @@ from storage.filters.expression import (
 )
 from storage.history import History
 from storage.models.prompts import PromptRow
-from storage.prompt_access import number_of
-from storage.prompt_listing import PromptListing, PromptsWanted
+from storage.prompts.access import number_of
+from storage.prompts.listing import PromptListing, PromptsWanted
 from storage.records import (
     LOCAL_OWNER,
     ChunkId,

@@ -18,14 +18,14 @@ from sqlalchemy import delete, update
 
 from storage.engine import Database
 from storage.history import History
-from storage.latency import RELATIVE_ERROR, quantile
 from storage.models.prompts import PromptRow, PromptTagRow, ScoreRow
 from storage.models.rollups import ScoringRow
-from storage.prompt_statistics import Counted, statistics
-from storage.prompt_tags import PromptTags
+from storage.prompts.latency import RELATIVE_ERROR, quantile
+from storage.prompts.rollups import differences, recount, recounted
+from storage.prompts.scoring import ScoringQueue
+from storage.prompts.statistics import Counted, statistics
+from storage.prompts.tags import PromptTags
 from storage.records import LOCAL_OWNER, Principal, PromptEnd, PromptId, PromptStart, Score
-from storage.rollups import differences, recount, recounted
-from storage.scoring import ScoringQueue
 
 FIRST = date(2026, 1, 30)
 days = st.integers(0, 40).map(lambda more: FIRST + timedelta(days=more))

@@ -9,8 +9,8 @@ from PIL import Image
 from support.versions import write_model
 
 from storage.engine import Database
-from storage.record_sets import RecordSets
-from storage.versions import Versions
+from storage.record_sets.sets import RecordSets
+from storage.versions.registry import Versions
 
 SCHEMA = [
     {"name": "id", "kind": "category", "is_key": True},

@@ -37,7 +37,7 @@ from rag_pipeline.pipeline import RagPipeline
 from rag_pipeline.retrieval.result_json import result_json
 from rag_pipeline.service.errors import ForbiddenError
 from storage.errors import NotFoundError
-from storage.prompt_listing import PromptsWanted
+from storage.prompts.listing import PromptsWanted
 
 _SOURCE = "mcp"
 _READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)

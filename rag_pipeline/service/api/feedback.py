@@ -11,8 +11,8 @@ from rag_pipeline.history.statistics import group_json
 from rag_pipeline.service.api.asking import Body, Name, NameQuery, Text, TextQuery, Turn
 from rag_pipeline.service.dependencies import Rag
 from rag_pipeline.service.errors import ForbiddenError
-from storage.counting import Opinions
-from storage.prompt_statistics import Group, Period
+from storage.prompts.counting import Opinions
+from storage.prompts.statistics import Group, Period
 from storage.records import AnswerState, PromptStatus
 
 MAX_COMMENT = 20_000

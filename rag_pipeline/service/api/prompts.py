@@ -24,7 +24,7 @@ from rag_pipeline.service.api.paging import CursorText
 from rag_pipeline.service.dependencies import Rag
 from storage.errors import FilterError
 from storage.filters import Filter
-from storage.prompt_listing import Chain, ListedPrompt, rating_of
+from storage.prompts.listing import Chain, ListedPrompt, rating_of
 from storage.records import AnswerState, Judge, PromptStatus
 
 MAX_LISTED = 200

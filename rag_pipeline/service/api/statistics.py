@@ -13,7 +13,7 @@ from rag_pipeline.history.statistics import as_json
 from rag_pipeline.service.api.asking import MAX_TEXT, NameQuery, Text, TextQuery, Turn, filter_of
 from rag_pipeline.service.api.paging import CursorText
 from rag_pipeline.service.dependencies import Rag
-from storage.prompt_statistics import By
+from storage.prompts.statistics import By
 from storage.records import AnswerState, Judge, PromptStatus
 
 MAX_GROUPS = 1_000

@@ -11,7 +11,7 @@ from rag_pipeline.service.api.asking import NameQuery, Text, Turn
 from rag_pipeline.service.dependencies import Rag
 from rag_pipeline.versions.as_json import activations_json, dataset_json, model_json
 from rag_pipeline.versions.lineage import dataset_lineage
-from storage.version_records import (
+from storage.versions.values import (
     Action,
     DatasetRole,
     ModelKind,

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rag_pipeline.synthetic.errors import TableError
 from rag_pipeline.synthetic.tables.files import Line, lines_of
-from storage.record_coding import MAX_IMAGE, PNG, PNG_END
+from storage.record_sets.coding import MAX_IMAGE, PNG, PNG_END
 
 LIST = "labels.csv"
 LARGEST_FILE = MAX_IMAGE

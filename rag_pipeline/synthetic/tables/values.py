@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args
 
-from storage.record_coding import PNG
+from storage.record_sets.coding import PNG
 
 Kind = Literal["number", "integer", "boolean", "datetime", "category", "text", "image"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -7,7 +7,7 @@ import pytest
 
 from rag_pipeline.history.judges import groundedness, judges, readability, relevance
 from rag_pipeline.history.topics import drift, moved, words_of
-from storage.latency import RELATIVE_ERROR, bucket_of, quantile
+from storage.prompts.latency import RELATIVE_ERROR, bucket_of, quantile
 from storage.records import ChunkId, Citation, DocumentId, PromptId, PromptRecord
 
 

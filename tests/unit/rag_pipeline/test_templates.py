@@ -19,7 +19,7 @@ from rag_pipeline.generation.templates import (
     checked,
     read_template,
 )
-from storage.templates import TemplateText
+from storage.prompts.templates import TemplateText
 
 BRACES = st.text(alphabet="{}a0.:!textquestion ", max_size=30)
 

@@ -19,7 +19,7 @@ from rag_pipeline.synthetic.record_sources import source_at, source_of_query
 from rag_pipeline.synthetic.tables import files, image_files, table
 from rag_pipeline.synthetic.tables.table import Column, Schema, schema_in, table_in, table_of
 from storage.errors import StorageError
-from storage.record_coding import RowCoding
+from storage.record_sets.coding import RowCoding
 
 ROWS = [
     {"age": 39, "pay": 12.5, "member": True, "since": "2020-01-31T00:00:00+00:00", "town": "Ulm"},

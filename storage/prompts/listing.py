@@ -18,9 +18,10 @@ from storage.metadata_values import date_span, instant
 from storage.models.access import UserRow
 from storage.models.prompt_search import PromptFactsRow
 from storage.models.prompts import PromptRow
-from storage.prompt_access import readable_prompts
-from storage.prompt_search import check_limit, count, fittest, newest, parts_of
-from storage.prompt_tags import all_tags
+from storage.prompts.access import readable_prompts
+from storage.prompts.scores import all_scores
+from storage.prompts.search import check_limit, count, fittest, newest, parts_of
+from storage.prompts.tags import all_tags
 from storage.records import (
     AnswerState,
     EmbeddingSpace,
@@ -30,7 +31,6 @@ from storage.records import (
     Score,
     Vectors,
 )
-from storage.scores import all_scores
 
 MAX_PAGE = 10_000
 MAX_CHAIN = 1_000
@@ -98,7 +98,7 @@ class PromptListing:
 
     def fittest(self, words: str, wanted: PromptsWanted, *, limit: int) -> list[ListedPrompt]:
         """The exchanges that all the `words` stand in and fit best, best first: see
-        `storage.prompt_search.fittest`. Raises as `page` does.
+        `storage.prompts.search.fittest`. Raises as `page` does.
         """
         check_limit(limit, MAX_PAGE)
         with self.database.read() as connection:
@@ -113,7 +113,7 @@ class PromptListing:
         Raises as `page` does.
         """
         # Imported here: only this needs numpy.
-        from storage.question_vectors import near
+        from storage.prompts.question_vectors import near
 
         check_limit(limit, MAX_PAGE)
         with self.database.read() as connection:

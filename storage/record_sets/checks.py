@@ -12,7 +12,7 @@ from storage.models.record_sets import (
     RecordRow,
     RecordSetRow,
 )
-from storage.record_spool import as_line, content_digest
+from storage.record_sets.spool import as_line, content_digest
 
 _ROWS_AT_ONCE = 2_000
 

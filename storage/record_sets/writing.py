@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, insert, select
 
 from storage.bulk import batches, rows_where
-from storage.dataset_versions import add_dataset
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.models.record_sets import (
     RecordBatchImageRow,
@@ -16,8 +15,9 @@ from storage.models.record_sets import (
     RecordRow,
 )
 from storage.models.versions import DatasetVersionRow, ModelDatasetRow, ModelVersionRow
-from storage.record_coding import CodedRow, Columns, schema_sha256
-from storage.record_spool import Spool
+from storage.record_sets.coding import CodedRow, Columns, schema_sha256
+from storage.record_sets.spool import Spool
+from storage.versions.datasets import add_dataset
 
 DATASET_KIND = "records"
 _ROWS_AT_ONCE = 2_000

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import rows_where
 from storage.models.prompt_search import PromptFactsRow, PromptQuestionRow, QuestionVectorRow
-from storage.prompt_search import Part
+from storage.prompts.search import Part
 from storage.records import EmbeddingSpace, QuestionVector, Vectors
 
 _STORED = np.dtype("<f2")

@@ -1,7 +1,7 @@
 """Data sets on record: what each version is, how it was made, and what is in it.
 
 What is in a data set is a list of members: JSON values that name a prompt, a document or a text.
-It is kept compressed; `storage.versions` says who may be looked for in it.
+It is kept compressed; `storage.versions.registry` says who may be looked for in it.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
-from storage.blob_pieces import PIECE_BYTES, blob_pieces, put_blob, remove_blob
 from storage.clock import now
 from storage.errors import InvalidRecordError, NotFoundError
 from storage.models.versions import DatasetVersionRow
-from storage.version_records import DatasetVersion, VersionReference
+from storage.versions.blob_pieces import PIECE_BYTES, blob_pieces, put_blob, remove_blob
+from storage.versions.values import DatasetVersion, VersionReference
 
 Member = Mapping[str, Any]
 """What names one thing that is in a data set: `{prompt_id}`, or `{external_id, source, …}`."""

@@ -6,10 +6,10 @@ from typing import Any
 from storage.clock import now
 from storage.errors import InvalidRecordError
 from storage.names import check_name
-from storage.record_coding import checked_columns
-from storage.record_values import DRAWERS
-from storage.version_records import checked_json, checked_name, checked_seed
-from storage.versions import code_version, user_name
+from storage.record_sets.coding import checked_columns
+from storage.record_sets.values import DRAWERS
+from storage.versions.registry import code_version, user_name
+from storage.versions.values import checked_json, checked_name, checked_seed
 
 Json = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 
 from storage.errors import InvalidRecordError, NotFoundError, StorageError
-from storage.version_records import StoredFile
+from storage.versions.values import StoredFile
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".gguf"})
 _TEXT_SUFFIXES = frozenset({".txt", ".md", ".jinja"})

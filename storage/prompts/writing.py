@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage import messages
-from storage.askers import Asker
 from storage.clock import now
 from storage.errors import InvalidRecordError, StorageError
-from storage.idempotency import already_asked, holder
 from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
 from storage.names import check_name, check_text, check_values
-from storage.prompt_access import number_of
-from storage.prompt_tags import checked_tags
+from storage.prompts import messages
+from storage.prompts.access import number_of
+from storage.prompts.askers import Asker
+from storage.prompts.idempotency import already_asked, holder
+from storage.prompts.tags import checked_tags
 from storage.records import (
     Citation,
     Evidence,
@@ -175,7 +175,7 @@ def keep_question(
     """Put on record by which vector the prompt is found again."""
     if question is not None:
         # Imported here: only what embeds has numpy loaded.
-        from storage.question_vectors import keep
+        from storage.prompts.question_vectors import keep
 
         keep(connection, number_of(prompt_id), question)
 

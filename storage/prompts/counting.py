@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from sqlalchemy import Connection, Row, Select, exists, select
 
 from storage.bulk import batches, rows_where
-from storage.latency import bucket_of
 from storage.models.prompts import PromptRow, PromptTagRow, ScoreRow
+from storage.prompts.latency import bucket_of
 from storage.records import Judge
 
 Dimension = Literal["all", "user", "model", "collection", "application", "category", "tag"]

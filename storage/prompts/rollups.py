@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Insert, delete, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import batches
-from storage.counting import COUNTS, Dimension, Facts, Totals, all_facts, facts_of
 from storage.models.prompts import PromptRow
 from storage.models.rollups import LatencyRollupRow, RollupRow, ScoreRollupRow
+from storage.prompts.counting import COUNTS, Dimension, Facts, Totals, all_facts, facts_of
 
 Grain = Literal["day", "month"]
 Record: TypeAlias = dict[str, Any]

@@ -12,17 +12,17 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, exists, func, select
 
-from storage.counting import COUNTS, VALUE_CHARACTERS, Dimension, Facts, Totals, all_facts
 from storage.engine import Database
 from storage.errors import InvalidRecordError
 from storage.filters import Filter
 from storage.models.access import UserRow
 from storage.models.prompts import IS_OPEN, PromptRow, PromptTagRow
 from storage.models.rollups import LatencyRollupRow, RollupRow, ScoreRollupRow
-from storage.prompt_listing import PromptsWanted, conditions
+from storage.prompts.counting import COUNTS, VALUE_CHARACTERS, Dimension, Facts, Totals, all_facts
+from storage.prompts.listing import PromptsWanted, conditions
+from storage.prompts.rollups import Grain
+from storage.prompts.under_way import JUST_BEGUN, begun
 from storage.records import Principal
-from storage.rollups import Grain
-from storage.under_way import JUST_BEGUN, begun
 from storage.words import UNSTORABLE
 
 Period = Literal["day", "week", "month"]

@@ -11,8 +11,8 @@ from storage.engine import Database
 from storage.errors import NotFoundError
 from storage.models.record_sets import RecordBatchRow, RecordImageRow, RecordRow, RecordSetRow
 from storage.models.versions import DatasetVersionRow, ModelDatasetRow, ModelVersionRow
-from storage.record_coding import RowCoding
-from storage.record_values import (
+from storage.record_sets.coding import RowCoding
+from storage.record_sets.values import (
     DRAWERS,
     RecordBatch,
     RecordOrigin,
@@ -22,7 +22,7 @@ from storage.record_values import (
     Verdict,
     split_of,
 )
-from storage.version_records import REFERENCE_PREFIX
+from storage.versions.values import REFERENCE_PREFIX
 
 _LEARNT = aliased(DatasetVersionRow)
 _ROWS_AT_ONCE = 1_000

@@ -4,10 +4,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.blob_pieces import blob_pieces
 from storage.engine import Database
 from storage.errors import InvalidRecordError, SealError
-from storage.model_files import (
+from storage.versions.blob_pieces import blob_pieces
+from storage.versions.files import (
     Digest,
     copied,
     disk_errors_told,
@@ -17,7 +17,7 @@ from storage.model_files import (
     put_in_place,
     sha256_of,
 )
-from storage.version_records import ModelVersion
+from storage.versions.values import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)

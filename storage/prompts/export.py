@@ -10,10 +10,10 @@ from storage.bulk import batches
 from storage.engine import Database
 from storage.history import all_citations, all_evidence, prompt_record, prompts
 from storage.models.prompts import PromptRow
-from storage.prompt_listing import PromptsWanted, conditions
+from storage.prompts.listing import PromptsWanted, conditions
+from storage.prompts.scores import all_scores
 from storage.reading import CorpusReader
 from storage.records import ChunkId, Origin, Principal, PromptId, PromptRecord
-from storage.scores import all_scores
 
 _BATCH = 500
 

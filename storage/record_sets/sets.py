@@ -15,9 +15,9 @@ from sqlalchemy import Connection, delete, insert
 from storage.engine import Database
 from storage.errors import InvalidRecordError
 from storage.models.record_sets import RecordBatchRow, RecordSetRow
-from storage.record_coding import RowCoding
-from storage.record_given import Json, made, new_set, provenance
-from storage.record_reading import (
+from storage.record_sets.coding import RowCoding
+from storage.record_sets.given import Json, made, new_set, provenance
+from storage.record_sets.reading import (
     load_there,
     read_batch,
     read_batches,
@@ -25,8 +25,8 @@ from storage.record_reading import (
     read_sets,
     stored_records,
 )
-from storage.record_spool import Spool, spooled
-from storage.record_values import (
+from storage.record_sets.spool import Spool, spooled
+from storage.record_sets.values import (
     RecordBatch,
     RecordSet,
     Split,
@@ -35,15 +35,15 @@ from storage.record_values import (
     WantedOrigin,
     origins_of,
 )
-from storage.record_writing import (
+from storage.record_sets.writing import (
     check_name_is_free,
     dataset_of_real,
     delete_batches,
     insert_batch,
     model_facts,
 )
-from storage.version_records import checked_name, checked_text
-from storage.versions import hold_name
+from storage.versions.registry import hold_name
+from storage.versions.values import checked_name, checked_text
 
 DEFAULT_HOLDOUT = 0.2
 

@@ -12,10 +12,10 @@ from storage.engine import Database
 from storage.history import all_citations, all_evidence, prompt_record, prompts
 from storage.models.corpus import GenerationRow
 from storage.models.prompts import MessageRow, PromptRow
-from storage.prompt_tags import all_tags
+from storage.prompts.scores import all_scores
+from storage.prompts.tags import all_tags
+from storage.prompts.templates import StoredTemplate, all_templates
 from storage.records import ChunkId, Citation, DocumentId, Evidence, Message, PromptRecord
-from storage.scores import all_scores
-from storage.templates import StoredTemplate, all_templates
 
 IMPORTED = "imported"
 """Where the circumstances of an exchange say that it was, and what is not as it was."""

@@ -10,7 +10,7 @@ from storage.bulk import rows_where
 from storage.engine import Database
 from storage.models.prompt_search import PromptQuestionRow, QuestionVectorRow
 from storage.models.prompts import PromptRow
-from storage.prompt_statistics import Counted, counted_exchanges
+from storage.prompts.statistics import Counted, counted_exchanges
 from storage.records import Vectors
 
 _STORED = np.dtype("<f2")

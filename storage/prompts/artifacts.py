@@ -15,7 +15,7 @@ from storage.errors import InvalidRecordError, NotFoundError
 from storage.models.artifacts import ArtifactRow
 from storage.models.prompts import PromptArtifactRow
 from storage.names import check_name
-from storage.prompt_access import resolved
+from storage.prompts.access import resolved
 from storage.records import Principal, PromptArtifact
 
 Role = Literal["attachment", "output"]

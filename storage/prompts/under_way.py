@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, String, and_, cast, exists, func, select
 from sqlalchemy.orm import aliased
 
-from storage.counting import VALUE_CHARACTERS
 from storage.models.access import UserRow
 from storage.models.prompts import IS_OPEN, PromptRow, PromptTagRow, ScoreRow
+from storage.prompts.counting import VALUE_CHARACTERS
 
 JUST_BEGUN = and_(
     IS_OPEN,

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from storage.errors import InvalidRecordError
-from storage.record_values import DRAWERS
-from storage.version_records import checked_json
+from storage.record_sets.values import DRAWERS
+from storage.versions.values import checked_json
 from storage.words import UNSTORABLE
 
 TAGS = ("_origin", "_generator", "_batch")

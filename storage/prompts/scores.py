@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Row, insert, select
 
-from storage.askers import asker
 from storage.bulk import rows_where
 from storage.clock import now
 from storage.engine import Database
@@ -13,9 +12,10 @@ from storage.errors import InvalidRecordError
 from storage.models.access import UserRow
 from storage.models.prompts import ScoreRow
 from storage.names import check_name, check_text
-from storage.prompt_access import resolved
+from storage.prompts.access import resolved
+from storage.prompts.askers import asker
+from storage.prompts.rollups import recounted
 from storage.records import Judge, Principal, PromptId, Score
-from storage.rollups import recounted
 
 _NEW = insert(ScoreRow)
 _SCORES = (

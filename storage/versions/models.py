@@ -17,7 +17,7 @@ from storage.models.versions import (
     ModelDatasetRow,
     ModelVersionRow,
 )
-from storage.version_records import (
+from storage.versions.values import (
     Action,
     Activation,
     DatasetRole,

@@ -14,9 +14,9 @@ from storage.bulk import rows_where
 from storage.engine import Database
 from storage.models.prompts import PromptRow, ScoreRow
 from storage.models.rollups import ScoringRow
+from storage.prompts.rollups import recounted
+from storage.prompts.scores import add_scores, check_score
 from storage.records import PromptId, Score
-from storage.rollups import recounted
-from storage.scores import add_scores, check_score
 
 _NEW = insert(ScoringRow)
 

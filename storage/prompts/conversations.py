@@ -6,7 +6,7 @@ from storage.engine import Database
 from storage.history import prompt_record, prompts
 from storage.models.access import SessionRow, UserRow
 from storage.models.prompts import PromptRow
-from storage.prompt_access import missing, readable_prompts
+from storage.prompts.access import missing, readable_prompts
 from storage.records import Principal, PromptId, PromptRecord
 from storage.words import UNSTORABLE
 

@@ -11,9 +11,9 @@ from storage.engine import Database
 from storage.errors import InvalidRecordError
 from storage.models.prompts import PromptRow, PromptTagRow
 from storage.names import check_name
-from storage.prompt_access import resolved
+from storage.prompts.access import resolved
+from storage.prompts.rollups import recounted
 from storage.records import Principal
-from storage.rollups import recounted
 
 MAX_TAGS = 50
 _NEW = insert(PromptTagRow)

@@ -16,14 +16,15 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
-from storage import dataset_versions, model_versions
-from storage.blob_pieces import pieces_of, put_blob, remove_blob
-from storage.dataset_versions import Member
 from storage.engine import Database
 from storage.errors import InvalidRecordError
-from storage.model_files import copied, over_all, over_weights, put_in_place
-from storage.model_folders import ModelFolders
-from storage.version_records import (
+from storage.versions import datasets as dataset_versions
+from storage.versions import models as model_versions
+from storage.versions.blob_pieces import pieces_of, put_blob, remove_blob
+from storage.versions.datasets import Member
+from storage.versions.files import copied, over_all, over_weights, put_in_place
+from storage.versions.folders import ModelFolders
+from storage.versions.values import (
     REFERENCE_PREFIX,
     Activation,
     DatasetRole,

@@ -13,21 +13,21 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage import messages, rollups
-from storage.askers import asker
 from storage.engine import Database
 from storage.errors import InvalidRecordError
 from storage.models.corpus import GenerationRow
 from storage.models.prompts import PromptRow
 from storage.names import check_name, check_text, check_values
-from storage.prompt_access import number_of
-from storage.prompt_records import IMPORTED, WholeExchange, with_keys_turned
-from storage.prompt_tags import add_tags, checked_tags
-from storage.prompt_writing import as_dict, insert_citations, insert_evidence
+from storage.prompts import messages, rollups
+from storage.prompts.access import number_of
+from storage.prompts.askers import asker
+from storage.prompts.scores import add_scores, check_score
+from storage.prompts.scoring import enqueue
+from storage.prompts.tags import add_tags, checked_tags
+from storage.prompts.templates import kept_template
+from storage.prompts.whole import IMPORTED, WholeExchange, with_keys_turned
+from storage.prompts.writing import as_dict, insert_citations, insert_evidence
 from storage.records import PromptId, PromptRecord
-from storage.scores import add_scores, check_score
-from storage.scoring import enqueue
-from storage.templates import kept_template
 
 _NEW_PROMPT = {
     "sqlite": sqlite.insert(PromptRow).on_conflict_do_nothing().returning(PromptRow.prompt_id),

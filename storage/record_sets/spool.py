@@ -12,7 +12,7 @@ from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, Any
 
 from storage.errors import InvalidRecordError, StorageError
-from storage.record_coding import CodedRow, Columns, RowCoding, schema_sha256
+from storage.record_sets.coding import CodedRow, Columns, RowCoding, schema_sha256
 
 _IN_MEMORY = 8 << 20
 MAX_RECORDS = 2**31 - 1
