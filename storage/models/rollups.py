@@ -58,7 +58,7 @@ class RollupRow(RollupKey, Table):
 
 
 class LatencyRollupRow(RollupKey, Table):
-    """How many completed answers took about so long; a bucket is one of `storage.prompts.latency`."""
+    """How many completed answers took about so long, by buckets of `storage.prompts.latency`."""
 
     __tablename__ = "prompt_latency_rollups"
     __table_args__ = (
