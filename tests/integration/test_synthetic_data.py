@@ -1,5 +1,6 @@
 """`rag.synthetic`: from a file to records tagged as synthetic, or to why there are none."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +23,8 @@ from rag_pipeline.synthetic.images.pictures import digits, png
 from rag_pipeline.synthetic.judging.page import page
 from rag_pipeline.synthetic.record_loading import LoadWanted
 from rag_pipeline.synthetic.sampling_report import Sampled, SampleWanted
+from rag_pipeline.synthetic.table_records import TableRecords
+from rag_pipeline.synthetic.tables.table import Table
 from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.training.progress import Progress
 from rag_pipeline.weights.errors import WeightsDamagedError
@@ -141,6 +144,27 @@ def test_what_the_gate_refuses_leaves_its_report_and_no_record(fitted: RagPipeli
     assert synthetic.judged_batch("people").verdict == "unreviewed"
     copied = replace(few, allow_unreviewed=True, thresholds={"validity": 1.1})
     assert synthetic.sample(copied).stored == 0
+
+
+@SQLITE
+def test_a_generator_that_repeats_what_it_learnt_is_refused_though_copies_are_dropped(
+    fitted: RagPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt = [*fitted.synthetic.rows("people", "real")][:300]
+    (drawn_before, turns) = (TableRecords.drawn, itertools.count())
+
+    def repeating(self: TableRecords, *args: Any, **kwargs: Any) -> Table:
+        drawn = drawn_before(self, *args, **kwargs)
+        if next(turns) == 0:
+            for name in ("age", "trade", "pay"):
+                drawn.values[name][:9] = [one.values[name] for one in learnt[:9]]
+        return drawn
+
+    monkeypatch.setattr(TableRecords, "drawn", repeating)
+    refused = fitted.synthetic.sample(replace(DRAW, thresholds={**LOOSE, "exact_copies": 0.03}))
+    assert (len(refused.drawn), refused.stored) == (150, 0)
+    assert refused.copies > 0
+    assert "exact_copies" in refused.report()["verdict"]["reasons"][0]
 
 
 @SQLITE

@@ -19,6 +19,7 @@ LOOSE = {
     "efficacy_ratio": 0.0,
     "coverage": 0.0,
     "unique_ratio": 0.0,
+    "exact_copies": 1.0,
     "near_copies": 1.0,
     "closer_to_train": 1.0,
     "membership": 1.0,
