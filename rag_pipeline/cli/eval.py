@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,11 @@ def evaluation() -> None:
 
 evaluation.add_command(answers)
 evaluation.add_command(calibrate)
-evaluation.add_command(report, name="synthetic")
+
+# `rag synth report` by another name, which its example says.
+_synthetic = copy(report)
+_synthetic.help = str(report.help).replace("rag synth report", "rag eval synthetic")
+evaluation.add_command(_synthetic, name="synthetic")
 
 
 @evaluation.command()

@@ -53,11 +53,11 @@ class ScoringQueue:
         for scores in judged.values():
             for score in scores:
                 check_score(score)
-        with self.database.write() as connection:
+        # Exchanges are locked before their places in the queue, as by whoever deletes both.
+        with self.database.write() as connection, recounted(connection, sorted(judged)):
             waiting = self._taken(connection, sorted(judged))
-            with recounted(connection, waiting):
-                for prompt_id in waiting:
-                    add_scores(connection, prompt_id, judged[prompt_id], user_id=None)
+            for prompt_id in waiting:
+                add_scores(connection, prompt_id, judged[prompt_id], user_id=None)
         return len(waiting)
 
     def again(self, versions: Mapping[str, str]) -> int:

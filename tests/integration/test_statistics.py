@@ -1,6 +1,7 @@
 """Scores, counts and conversations, on both databases."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,6 +93,22 @@ def test_many_that_write_at_once_neither_wait_in_a_ring_nor_lose_a_count(
         list(pool.map(work, range(24)))
     assert unlike(database) == []
     assert sum(figures(database).values()) == 2 + 18
+
+
+def test_who_settles_scores_and_who_deletes_the_same_exchange_wait_in_one_order(
+    database: Database,
+) -> None:
+    key = ask(database, user="anna")
+    judged = Score(value=0.5, metric="m", judge="automatic", judge_name="j", judge_version="1")
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as connection, recounted(connection, [key]):
+            settling = pool.submit(ScoringQueue(database).settle, {key: [judged]})
+            time.sleep(0.3)  # until it waits
+            for table in PARTS:
+                deleted = text(f"DELETE FROM {table} WHERE prompt_id = :key")
+                connection.execute(deleted, {"key": key})
+        assert settling.result() == 0
+    assert unlike(database) == []
 
 
 def test_any_span_of_days_counts_the_same_from_months_as_from_days(database: Database) -> None:

@@ -28,7 +28,8 @@ from rag_pipeline.synthetic.images.learning import Course, Examples, examples, o
 from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.learning import drawn_by, taught
 from rag_pipeline.synthetic.saved import load_model
-from rag_pipeline.synthetic.tables.coding import Arrays, under
+from rag_pipeline.synthetic.tables.coding import Arrays
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.task import sliced
 
 Told = Literal["labels", "turns"]
@@ -178,16 +179,14 @@ class FeatureNet:
 
     def arrays(self) -> Arrays:
         """As of a `Generator`."""
-        return {f"network.{n}": weight.numpy() for n, weight in self.network.state_dict().items()}
+        return weights_of(self.network)
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         """As of a `Generator`."""
         codec, told = PictureCodec.from_json(about["pictures"]), about["told"]
         network = Network(codec.shape, _kinds(codec, told))
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
-        return cls(codec=codec, network=network.eval(), told=told)
+        return cls(codec=codec, network=loaded(network, arrays), told=told)
 
 
 def _steps(examples: int) -> int:

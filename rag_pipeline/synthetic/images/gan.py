@@ -48,7 +48,8 @@ from rag_pipeline.synthetic.images.learning import (
 from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.judging.likeness import frechet_distance, precision_recall
 from rag_pipeline.synthetic.learning import device_of, drawn_by, taught
-from rag_pipeline.synthetic.tables.coding import Arrays, under
+from rag_pipeline.synthetic.tables.coding import Arrays
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.checkpoints import Validation
 from rag_pipeline.training.loop import Trained
 from rag_pipeline.training.task import Opponent, sliced
@@ -249,19 +250,16 @@ class Gan:
         }
 
     def arrays(self) -> Arrays:
-        state = self.network.state_dict().items()
-        return {f"network.{name}": weight.contiguous().numpy() for name, weight in state}
+        return weights_of(self.network)
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         codec = PictureCodec.from_json(about["pictures"])
         settings = Settings(**about["settings"])
         network = network_of(codec, settings)
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
         return cls(
             codec=codec,
-            network=network.eval(),
+            network=loaded(network, arrays),
             settings=settings,
             diversity=Diversity(**about["diversity"]),
             collapsed=bool(about["collapsed"]),

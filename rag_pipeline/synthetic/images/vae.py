@@ -41,7 +41,8 @@ from rag_pipeline.synthetic.images.likelihood import Shades
 from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.images.vae_network import Autoencoder, Prior
 from rag_pipeline.synthetic.learning import drawn_by, taught
-from rag_pipeline.synthetic.tables.coding import Arrays, under
+from rag_pipeline.synthetic.tables.coding import Arrays
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.loop import Trained
 from rag_pipeline.training.task import sliced
 
@@ -310,17 +311,14 @@ class Vae:
         return {"pictures": self.codec.as_json(), "settings": asdict(self.settings)}
 
     def arrays(self) -> Arrays:
-        state = self.network.state_dict().items()
-        return {f"network.{name}": weight.contiguous().numpy() for name, weight in state}
+        return weights_of(self.network)
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         codec = PictureCodec.from_json(about["pictures"])
         settings = Settings(**about["settings"])
         network = Network(codec, settings)
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
-        return cls(codec=codec, network=network.eval(), settings=settings)
+        return cls(codec=codec, network=loaded(network, arrays), settings=settings)
 
 
 def _between(first: Tensor, second: Tensor, share: float) -> Tensor:

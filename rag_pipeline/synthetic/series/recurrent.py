@@ -30,8 +30,9 @@ from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import device_of, divided, drawn_by, taught
 from rag_pipeline.synthetic.series.drawing import Drawing, keys_of
 from rag_pipeline.synthetic.series.series import Layout, SeriesCodec
-from rag_pipeline.synthetic.tables.coding import Arrays, Codes, Wanted, under
+from rag_pipeline.synthetic.tables.coding import Arrays, Codes, Wanted
 from rag_pipeline.synthetic.tables.table import Table
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.loop import Trained
 from rag_pipeline.training.task import sliced
 
@@ -318,17 +319,14 @@ class Recurrent:
         return {"settings": asdict(self.settings), "codec": self.codec.about()}
 
     def arrays(self) -> Arrays:
-        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
-        return weights | dict(self.codec.arrays())
+        return {**weights_of(self.network), **self.codec.arrays()}
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings = Settings(**about["settings"])
         codec = SeriesCodec.restored(about["codec"], arrays)
         network = Network(codec, settings)
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
-        return cls(codec=codec, network=network.eval(), settings=settings)
+        return cls(codec=codec, network=loaded(network, arrays), settings=settings)
 
 
 def _fixed(codec: SeriesCodec) -> list[int]:

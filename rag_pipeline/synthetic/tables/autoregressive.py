@@ -40,7 +40,6 @@ from rag_pipeline.synthetic.tables.coding import (
     arrays_of,
     kinds_of,
     restored,
-    under,
 )
 from rag_pipeline.synthetic.tables.columns import (
     codes_of,
@@ -51,6 +50,7 @@ from rag_pipeline.synthetic.tables.columns import (
 from rag_pipeline.synthetic.tables.guide import Guide
 from rag_pipeline.synthetic.tables.private import PrivateLearning, Promise
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.loop import Trained
 
 _MOST_WEIGHTS = 1_500_000
@@ -323,20 +323,17 @@ class Autoregressive:
         }
 
     def arrays(self) -> Arrays:
-        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
-        return weights | dict(arrays_of(self.codecs))
+        return {**weights_of(self.network), **arrays_of(self.codecs)}
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
         network = settings.network([*codecs.values()])
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
         schema = Schema.from_json(about["schema"])
         return cls(
             schema=schema,
             codecs=codecs,
-            network=network.eval(),
+            network=loaded(network, arrays),
             settings=settings,
             privacy=about["privacy"],
         )

@@ -36,12 +36,13 @@ from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import divided, drawn_by, taught
 from rag_pipeline.synthetic.tables.categorical import bounded
-from rag_pipeline.synthetic.tables.coding import Arrays, NumberCodec, Shares, Wanted, under
+from rag_pipeline.synthetic.tables.coding import Arrays, NumberCodec, Shares, Wanted
 from rag_pipeline.synthetic.tables.columns import FEWEST_RECORDS, drawn_table, wanted_shares
 from rag_pipeline.synthetic.tables.conditions import fulfilling
 from rag_pipeline.synthetic.tables.encoding import Encoding
 from rag_pipeline.synthetic.tables.energy_network import LEAST, MOST, Learning, Network, Settings
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.loop import Trained
 
 __all__ = ["Energy", "Settings"]
@@ -249,16 +250,17 @@ class Energy:
         }
 
     def arrays(self) -> Arrays:
-        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
-        return weights | dict(self.encoding.arrays()) | {"centre": self.centre.numpy()}
+        return {
+            **weights_of(self.network),
+            **self.encoding.arrays(),
+            "centre": self.centre.numpy(),
+        }
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings = Settings(**about["settings"])
         encoding = Encoding.restored(about["encoding"], arrays)
         network = Network(encoding.width, settings, 1.0)
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
         centre = torch.from_numpy(arrays["centre"])
         if centre.shape != (encoding.width,):
             raise ValueError("the centre has another width")
@@ -267,7 +269,7 @@ class Energy:
             schema=schema,
             encoding=encoding,
             centre=centre,
-            network=network.eval(),
+            network=loaded(network, arrays),
             settings=settings,
         )
 

@@ -36,7 +36,6 @@ from rag_pipeline.synthetic.tables.coding import (
     arrays_of,
     kinds_of,
     restored,
-    under,
 )
 from rag_pipeline.synthetic.tables.columns import (
     codes_of,
@@ -53,6 +52,7 @@ from rag_pipeline.synthetic.tables.flow_learning import Learning, records_of
 from rag_pipeline.synthetic.tables.flow_network import FlowNetwork, Known
 from rag_pipeline.synthetic.tables.flow_sampling import drawn
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.loop import Trained
 
 _BLOCK = 1_000
@@ -200,7 +200,7 @@ class Flow:
         }
 
     def arrays(self) -> Arrays:
-        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
+        weights = weights_of(self.network)
         counts = {f"counts.{n}": one.counts for n, one in enumerate(self.columns.values())}
         codecs = arrays_of({name: one.codec for name, one in self.columns.items()})
         return {**weights, **counts, **codecs}
@@ -213,10 +213,10 @@ class Flow:
             for number, (name, codec) in enumerate(codecs.items())
         }
         network = _network(columns, settings)
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
         schema = Schema.from_json(about["schema"])
-        return cls(schema=schema, columns=columns, network=network.eval(), settings=settings)
+        return cls(
+            schema=schema, columns=columns, network=loaded(network, arrays), settings=settings
+        )
 
 
 def _network(columns: Mapping[str, SplitColumn], settings: Settings) -> FlowNetwork:

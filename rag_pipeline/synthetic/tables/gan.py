@@ -39,7 +39,6 @@ from rag_pipeline.synthetic.tables.coding import (
     arrays_of,
     kinds_of,
     restored,
-    under,
 )
 from rag_pipeline.synthetic.tables.columns import (
     codes_of,
@@ -60,6 +59,7 @@ from rag_pipeline.synthetic.tables.gan_network import (
     GeneratorNetwork,
 )
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
+from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.checkpoints import CheckpointFile
 from rag_pipeline.training.loop import Trained
 
@@ -231,20 +231,17 @@ class Gan:
         }
 
     def arrays(self) -> Arrays:
-        weights = {f"network.{n}": w.numpy() for n, w in self.network.state_dict().items()}
-        return weights | dict(arrays_of(self.codecs))
+        return {**weights_of(self.network), **arrays_of(self.codecs)}
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
         seen = torch.ones(sum(codec.size for codec in codecs.values()))
         network = _network([*codecs.values()], seen, settings)
-        weights = {n: torch.from_numpy(a) for n, a in under("network.", arrays).items()}
-        network.load_state_dict(weights)
         return cls(
             schema=Schema.from_json(about["schema"]),
             codecs=codecs,
-            network=network.eval(),
+            network=loaded(network, arrays),
             settings=settings,
             diversity=Diversity(**about["diversity"]),
             collapsed=bool(about["collapsed"]),
