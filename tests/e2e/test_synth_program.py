@@ -2,12 +2,11 @@
 
 import json
 import random
-import signal
 import time
 from pathlib import Path
 
 import pytest
-from support.cli import Program, assert_one_line_error
+from support.cli import Program, assert_one_line_error, finished
 from support.people import LOOSE, QUICK, write_people
 
 SETTINGS = [word for name, value in QUICK.items() for word in ("--set", f"{name}={value}")]
@@ -77,8 +76,8 @@ def test_a_killed_fit_goes_on_and_a_killed_sampling_leaves_whole_batches(
             went_on += "going on from step" in line
             if "held back" in line and chance.random() < 0.3:
                 break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        finished(process)
         assert rag("models", "versions", "--json").json == []
     assert went_on >= 1
     fitted = rag(*fit).json
@@ -86,8 +85,8 @@ def test_a_killed_fit_goes_on_and_a_killed_sampling_leaves_whole_batches(
     for _ in range(6):
         process = rag.started("--home", rag.home, *sample)
         time.sleep(chance.uniform(2, 12))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        finished(process)
         for batch in rag("synth", "show", "people", "--json").json["batches"][1:]:
             assert batch["records"] == batch["sampling"]["drawn"] > 19_000
             assert batch["model"] == fitted["model"]
