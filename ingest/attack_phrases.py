@@ -6,6 +6,7 @@ which has none of them is passed over.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -245,7 +246,7 @@ _ADDRESSES = (
     ("for", r"\bfor (?:the|any|every) {MODEL} to (?:cite|quote|repeat|{SAY}|follow|use|obey)\b"),
     ("dear hello hey hi", r"\b(?:dear|hello|hey|hi) (?:\w+ )?{MODEL}\b,?"),
     (
-        "ai a llm llms langua chatbo chat gpt chatgp assist model models virtua copilo summar "
+        "ai i llm llms langua chatbo chat gpt chatgp assist model models virtua copilo summar "
         "answer "
         "reply respon say output print write state claim insert includ append mentio tell ignore "
         "recomm obey follow rate rank call visit",
@@ -541,6 +542,16 @@ def wordings() -> tuple[Wording, ...]:
         for reason, some in _ALL
         for keys, pattern in some
     )
+
+
+@cache
+def wordings_by_key() -> Mapping[str, frozenset[int]]:
+    """The places in `wordings` of those that have this key."""
+    places: dict[str, set[int]] = {}
+    for place, wording in enumerate(wordings()):
+        for key in wording.keys:
+            places.setdefault(key, set()).add(place)
+    return {key: frozenset(some) for key, some in places.items()}
 
 
 @cache

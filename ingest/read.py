@@ -53,6 +53,36 @@ class Batch:
     read: Sequence[ReadResource]
     """Resources that were read through, and of which no later batch holds anything."""
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.found or self.read)
+
+    @property
+    def characters(self) -> int:
+        return sum(len(one.content.text) for one in self.found)
+
+    @property
+    def places(self) -> set[tuple[str, str]]:
+        return {(one.source.uri, one.source.external_id) for one in self.found}
+
+    def is_full(self, limits: BatchSettings) -> bool:
+        return (
+            max(len(self.found), len(self.read)) >= limits.max_documents
+            or self.characters >= limits.max_bytes
+        )
+
+    def has_room_for(self, other: "Batch", limits: BatchSettings) -> bool:
+        """Whether both can be committed together; of two texts at one place the later stands."""
+        return self.is_empty or (
+            len(self.found) + len(other.found) <= limits.max_documents
+            and len(self.read) + len(other.read) <= limits.max_documents
+            and self.characters + other.characters <= limits.max_bytes
+            and self.places.isdisjoint(other.places)
+        )
+
+    def with_all_of(self, other: "Batch") -> "Batch":
+        return Batch([*self.found, *other.found], [*self.read, *other.read])
+
 
 @dataclass(slots=True)
 class Seen:
@@ -109,11 +139,23 @@ class Reading:
     seen: Seen
 
     def batches(self, feed: Feed) -> Iterator[Batch]:
-        """What is new or changed, in the order of the feed."""
+        """What is new or changed, in the order of the feed.
+
+        What changed here and there in much that did not is committed together: a transaction for
+        each group that was read would cost several times what a changed document does.
+        """
+        waiting = Batch((), ())
         for group in self._grouped(self._items(feed)):
             batch = self._compared(group)
-            if batch.found or batch.read:
-                yield batch
+            if not waiting.has_room_for(batch, self.batching):
+                yield waiting
+                waiting = Batch((), ())
+            waiting = waiting.with_all_of(batch)
+            if waiting.is_full(self.batching):
+                yield waiting
+                waiting = Batch((), ())
+        if not waiting.is_empty:
+            yield waiting
 
     def _items(self, feed: Feed) -> Iterator[tuple[_Opened, RawDocument | ReadThrough]]:
         for listed in batches(feed.resources(), _RESOURCES_A_LOOKUP):

@@ -22,8 +22,10 @@ from ingest.attack_phrases import (
     TURN_HEADER,
     UNSPACED,
     Reason,
+    Wording,
     going_on,
     wordings,
+    wordings_by_key,
 )
 from ingest.sentences import blocks, sentences_within
 from storage.records import Suspicion
@@ -52,6 +54,8 @@ _LOOKALIKES = str.maketrans(
     )
 )
 _DIGIT_IN_WORD = re.compile(r"[a-z0134578@$]*[a-z][013457@$]+[a-z][a-z013457@$]*")
+_DIGIT_BEFORE_LETTER = re.compile(r"[013457@$][a-z]")
+"""Without one there is no digit in a word; found in a tenth of the time."""
 _LETTER_OF_DIGIT = str.maketrans("013457@$", "oieastas")
 _WORD = re.compile(r"\w+")
 _SPREAD = re.compile(r"\b(?:[a-z](?P<gap>[ .\-_*])(?:[a-z](?P=gap)){5,}[a-z])\b")
@@ -102,11 +106,10 @@ def _all_in(text: str) -> Iterator[Suspicion]:
 def triggers(text: str) -> list[Trigger]:
     """What gives a paragraph, a sentence or a title away; empty if nothing does."""
     folded = fold(text)
-    beginnings = {word[:KEY_LETTERS] for word in _WORD.findall(folded)}
     found = [
         Trigger(wording.reason, " ".join(wording.key_words(match[0])))
-        for wording in wordings()
-        if not wording.keys.isdisjoint(beginnings) and (match := wording.pattern.search(folded))
+        for wording in _possible(folded)
+        if (match := wording.pattern.search(folded))
     ]
     if not text.isascii() and (unspaced := UNSPACED.search(text.lower())):
         found.append(Trigger("overrides instructions", unspaced[0]))
@@ -118,11 +121,21 @@ def triggers(text: str) -> list[Trigger]:
     return found
 
 
+def _possible(folded: str) -> Iterator[Wording]:
+    """Those that have a key in the text, in their order."""
+    places = wordings_by_key()
+    keys = places.keys() & {word[:KEY_LETTERS] for word in _WORD.findall(folded)}
+    for place in sorted(set().union(*(places[key] for key in keys))):
+        yield wordings()[place]
+
+
 def fold(text: str) -> str:
     """`text` as a model may understand it: lower case, without disguises, in single spaces."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).translate(_LOOKALIKES)
     folded = " ".join(text.lower().replace("’", "'").split())
+    if not _DIGIT_BEFORE_LETTER.search(folded):
+        return folded
     return _DIGIT_IN_WORD.sub(lambda word: word[0].translate(_LETTER_OF_DIGIT), folded)
 
 

@@ -30,7 +30,6 @@ from storage.models.corpus import (
 from storage.outline import from_json
 from storage.places import place_sha256, uri_sha256
 from storage.records import (
-    VECTOR_DTYPE,
     Collection,
     Committed,
     Confirmed,
@@ -48,9 +47,19 @@ from storage.records import (
     Titling,
     Vectors,
 )
+from storage.vectors import VECTOR_DTYPE
 
 EmbeddedSpan: TypeAlias = tuple[int, int, str]
 """Where a chunk begins and ends, and the hash of what was embedded of it."""
+_KNOWN_OF_SOURCE = (
+    SourceRow.source_id,
+    SourceRow.document_id,
+    SourceRow.uri,
+    SourceRow.external_id,
+    SourceRow.title,
+    SourceRow.record_sha256,
+    SourceRow.fingerprint,
+)
 _LIVE_DOCUMENTS = select(DocumentRow.__table__).where(DocumentRow.to_generation.is_(None))
 
 
@@ -94,17 +103,17 @@ class CorpusWriter:
     def known_sources(self, places: Iterable[tuple[str, str]]) -> dict[str, KnownSource]:
         """The live sources among `places` (uri, external id), by their `place_sha256`."""
         hashes = [place_sha256(*place) for place in places]
-        statement = select(SourceRow.__table__).where(
+        statement = select(SourceRow.place_sha256, *_KNOWN_OF_SOURCE).where(
             SourceRow.collection_id == self.collection.collection_id,
             SourceRow.to_generation.is_(None),
         )
         rows = self._rows(statement, SourceRow.place_sha256, hashes)
-        return {row.place_sha256: _known_source(row._mapping) for row in rows}
+        return {row.place_sha256: _known_source(row) for row in rows}
 
     def live_sources(self) -> Iterator[KnownSource]:
         """Every live source of the collection, oldest first."""
         statement = (
-            select(SourceRow.__table__)
+            select(*_KNOWN_OF_SOURCE)
             .where(
                 SourceRow.collection_id == self.collection.collection_id,
                 SourceRow.to_generation.is_(None),
@@ -113,7 +122,7 @@ class CorpusWriter:
         )
         with self.database.read() as connection:
             for row in connection.execute(statement.execution_options(yield_per=5_000)):
-                yield _known_source(row._mapping)
+                yield _known_source(row)
 
     def documents_with(self, contents: Sequence[str]) -> dict[str, KnownDocument]:
         """The live documents among `contents` (SHA-256 of the text), by that hash."""
@@ -296,15 +305,15 @@ class CorpusWriter:
             return [*rows_where(connection, statement, column, values)]
 
 
-def _known_source(row: RowMapping) -> KnownSource:
+def _known_source(row: Row[*tuple[Any, ...]]) -> KnownSource:
     return KnownSource(
-        source_id=SourceId(row["source_id"]),
-        document_id=DocumentId(row["document_id"]),
-        uri=row["uri"],
-        external_id=row["external_id"],
-        title=row["title"],
-        record_sha256=row["record_sha256"],
-        fingerprint=row["fingerprint"],
+        source_id=SourceId(row.source_id),
+        document_id=DocumentId(row.document_id),
+        uri=row.uri,
+        external_id=row.external_id,
+        title=row.title,
+        record_sha256=row.record_sha256,
+        fingerprint=row.fingerprint,
     )
 
 

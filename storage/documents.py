@@ -15,7 +15,6 @@ from storage.filters.sql import condition
 from storage.models.corpus import ChunkRow, DocumentRow, SourceRow
 from storage.reading import holds_at, readable
 from storage.records import (
-    VECTOR_DTYPE,
     ChunkId,
     CollectionId,
     DocumentId,
@@ -25,6 +24,7 @@ from storage.records import (
     SourceRef,
     Vectors,
 )
+from storage.vectors import VECTOR_DTYPE
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 """What a driver would refuse, even as something to look for."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 TokenIds: TypeAlias = npt.NDArray[np.int32]
 """What a model reads of a text, (tokens,)."""
 
-_MOST_WORDS = 32_768
-"""Words in the table before it is begun anew; together they take about 7 MB."""
+_MOST_WORDS = 65_536
+"""Words in the table before it is begun anew; together they take about 14 MB."""
 _LONGEST_WORD = 64
 """Characters; longer ones, such as a sentence of Chinese, hardly come again."""
 _ONLY_PYTHON_S = re.compile("[\x0b\x0c\x1c-\x1f\x85]")

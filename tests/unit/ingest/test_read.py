@@ -390,6 +390,56 @@ def test_a_batch_is_closed_by_documents_and_not_by_the_ends_of_resources(
     assert sizes == [4, 4]
 
 
+@pytest.mark.parametrize(("every", "sizes"), [(1, [4] * 10), (5, [4, 4]), (7, [4, 2]), (40, [1])])
+def test_what_changed_here_and_there_is_committed_together(
+    tmp_path: Path, every: int, sizes: list[int]
+) -> None:
+    def feed(said: str) -> Scripted:
+        lines = [
+            line("feed:a", str(n), f"{said if n % every == 0 else 'said'} {n}") for n in range(40)
+        ]
+        return Scripted().with_(whole("feed:a", said, *lines))
+
+    committed: list[int] = []
+    observer = Observer(committed=lambda one: committed.append(len(one.external_ids)))
+    with word_pipeline(tmp_path / "kb", batching={"max_documents": 4}) as rag:
+        about = {"defaults": SourceDefaults(), "observer": observer}
+        with parts_of(rag).ingestion("default", **about) as ingestion:
+            ingestion.run(feed("said"))
+        committed.clear()
+        with parts_of(rag).ingestion("default", **about) as ingestion:
+            report = ingestion.run(feed("called"))
+        assert counts(report) == {
+            name: number
+            for name, number in (("changed", sum(sizes)), ("unchanged", 40 - sum(sizes)))
+            if number
+        }
+        assert committed == sizes
+        found = [hit.chunk.text for hit in rag.search("called", limit=50).hits]
+        assert len(found) == 40
+        assert sum(said.startswith("called") for said in found) == sum(sizes)
+
+
+def test_a_text_that_is_read_anew_before_the_first_is_stored_replaces_it(tmp_path: Path) -> None:
+    """Between the two, so much is unchanged that both would be committed together."""
+    unchanged = [line("feed:a", str(n), f"same {n}") for n in range(4)]
+    feeds = [
+        Scripted().with_(whole("feed:a", "1", *unchanged)),
+        Scripted().with_(
+            whole("feed:b", "1", text("feed:b", "said first")),
+            whole("feed:a", "2", *unchanged),
+            whole("feed:b", "2", text("feed:b", "said second")),
+        ),
+    ]
+    with word_pipeline(tmp_path / "kb", batching={"max_documents": 4}) as rag:
+        for feed in feeds:
+            about = {"defaults": SourceDefaults(), "observer": Observer()}
+            with parts_of(rag).ingestion("default", **about) as ingestion:
+                ingestion.run(feed)
+        found = {hit.chunk.text for hit in rag.search("said").hits}
+        assert found == {"said second", *(f"same {n}" for n in range(4))}
+
+
 def test_one_file_under_two_ids_loses_no_document(run: Run, rag: RagPipeline) -> None:
     def under(external_id: str) -> Scripted:
         document = text("feed:/docs/a", "said a", external_id)
