@@ -25,6 +25,7 @@ from sqlalchemy.exc import (
     DBAPIError,
     DisconnectionError,
     NoSuchModuleError,
+    OperationalError,
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -93,6 +94,9 @@ class Database:
         """Raise `StorageError` where `url` can't name a database. Nothing is opened yet."""
         self.engine = _engine(url)
         self.shown_url = self.engine.url.render_as_string(hide_password=True)
+        reading = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self.engine.execution_options(**reading)
+        self._writing = self.engine.execution_options(takes_write_lock=True)
         self._watch = Watch(self._watching) if self.is_sqlite else None
         self._memo = Memo()
 
@@ -113,10 +117,9 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one unchanging state of the database."""
-        options: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with (
             HeldBack() as signals,
-            self._transaction(options) as connection,
+            self._transaction(self._reading) as connection,
             signals.let_through(),
         ):
             yield connection
@@ -127,7 +130,7 @@ class Database:
 
         Signals wait until it has ended: be short.
         """
-        with HeldBack(), self._transaction({"takes_write_lock": True}) as connection:
+        with HeldBack(), self._transaction(self._writing) as connection:
             yield connection
 
     def remembered(self, key: Hashable, read: Callable[[Connection], T]) -> T:
@@ -169,12 +172,10 @@ class Database:
         return cast(sqlite3.Connection, pooled.dbapi_connection)
 
     @contextmanager
-    def _transaction(self, options: dict[str, Any]) -> Iterator[Connection]:
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
         try:
-            with self.engine.connect() as plain:
-                connection = plain.execution_options(**options)
-                with connection.begin():
-                    yield connection
+            with engine.begin() as connection:
+                yield connection
         except DBAPIError as error:
             raise self._storage_error(error) from error
 
@@ -296,7 +297,12 @@ def _switch_to_wal(dbapi_connection: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     takes_lock = connection.get_execution_options().get("takes_write_lock", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if takes_lock else "BEGIN")
+    begin = "BEGIN IMMEDIATE" if takes_lock else "BEGIN"
+    try:
+        # Straight to the driver: a statement that SQLAlchemy runs costs many times as much.
+        connection.connection.cursor().execute(begin)
+    except sqlite3.Error as error:
+        raise OperationalError(begin, None, error) from error
 
 
 def _storage_error(error: DBAPIError, shown_url: str) -> StorageError:

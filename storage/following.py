@@ -27,7 +27,6 @@ from storage.ports import DerivedIndex
 from storage.reading import holds_at, served_position
 from storage.records import (
     BEGINNING,
-    VECTOR_DTYPE,
     CollectionId,
     Entries,
     Ids,
@@ -35,6 +34,7 @@ from storage.records import (
     Position,
     Vectors,
 )
+from storage.vectors import VECTOR_DTYPE
 
 _CHUNKS_A_STEP = 5_000
 _FORKS = 4

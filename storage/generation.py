@@ -28,7 +28,6 @@ from storage.models.corpus import (
 from storage.outline import as_json
 from storage.places import place_sha256, uri_sha256
 from storage.records import (
-    VECTOR_DTYPE,
     ChunkId,
     CollectionId,
     Committed,
@@ -45,6 +44,7 @@ from storage.records import (
     SourceId,
     TextKeys,
 )
+from storage.vectors import VECTOR_DTYPE
 
 _LOST = "another writer took over the corpus; nothing of this batch was stored. Run again"
 

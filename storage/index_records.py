@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import batches, rows_where
 from storage.clock import now
 from storage.engine import Database
 from storage.errors import InvalidRecordError
+from storage.inserting import insert_into
 from storage.models.indexing import IndexRecordRow
 
 MAX_NAMESPACE = 100
@@ -52,10 +52,9 @@ class IndexRecords:
             {"namespace": self.namespace, "key": key, "group_id": group, "updated_at": at}
             for key, group in groups.items()
         ]
-        dialect = sqlite if self.database.is_sqlite else postgresql
         with self.database.write() as connection:
             for some in batches(rows, _ROWS_A_STATEMENT):
-                added = dialect.insert(IndexRecordRow).values(some)
+                added = insert_into(IndexRecordRow, connection.dialect.name).values(some)
                 kept = func.coalesce(added.excluded.group_id, IndexRecordRow.group_id)
                 connection.execute(
                     added.on_conflict_do_update(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ NOTHING = Listing(np.empty(0, np.int64), np.empty(0))
 def best(ids: Ids, scores: Scores, limit: int) -> Listing:
     """The `limit` highest scores, rounded; equal scores by ascending key."""
     near = contenders(scores, limit)
-    rounded, keys = np.round(scores[near], DECIMALS), ids[near]
+    rounded, keys = scores[near].round(DECIMALS), ids[near]
     order = np.lexsort((keys, -rounded))[: max(limit, 0)]
     return Listing(keys[order], rounded[order])
 
@@ -67,5 +67,20 @@ def contenders(scores: Scores, limit: int) -> Ids:
     """Rows that may be among the best `limit` once scores are rounded: every tie at the cut."""
     if limit >= scores.size or limit < 1:
         return np.arange(scores.size if limit > 0 else 0)
-    cut = np.partition(scores, scores.size - limit)[scores.size - limit]
-    return np.flatnonzero(scores >= cut - 2 * ROUNDING)
+    return (scores >= least_of_best(scores, limit) - 2 * ROUNDING).nonzero()[0]
+
+
+def least_of_best(scores: npt.NDArray[np.floating[Any]], limit: int) -> float:
+    """The lowest of the `limit` highest scores; there must be more of them."""
+    parted = scores.copy()
+    parted.partition(-limit)
+    return float(parted[-limit])
+
+
+def union(one: Ids, other: Ids) -> Ids:
+    """The keys that are in either, ascending. `np.union1d` hashes them, which takes longer."""
+    both = np.concatenate([one, other])
+    both.sort()
+    is_new = np.ones(both.size, np.bool_)
+    np.not_equal(both[1:], both[:-1], out=is_new[1:])
+    return both[is_new]

@@ -72,10 +72,10 @@ class Part(Generic[SegmentT]):
 
     def rows_of(self, ids: Ids) -> tuple[Ids, Mask]:
         """The rows of those of `ids` (in any order) that live here, and which these are."""
-        rows = np.searchsorted(self.segment.ids, ids)
-        is_held = rows < self.live.size
-        is_held[is_held] = self.segment.ids[rows[is_held]] == ids[is_held]
-        is_held[is_held] = self.live[rows[is_held]]
+        rows = self.segment.ids.searchsorted(ids)
+        # What comes after all keys is compared with the last of them.
+        is_held = self.segment.ids.take(rows, mode="clip") == ids
+        is_held &= self.live.take(rows, mode="clip")
         return rows[is_held], is_held
 
     def rows_allowed(self, allowed: Ids | None) -> Mask | None:

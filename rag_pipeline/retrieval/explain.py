@@ -126,7 +126,7 @@ def _contribution(signal: str, amount: float, weight: float) -> Contribution:
 def _of_ranks(ranking: Ranking, key: ChunkId) -> tuple[Contribution, ...]:
     """Reciprocal ranks of the sides that listed the chunk."""
     sides = (("vector", ranking.vector), ("keyword", ranking.keyword))
-    ranks = [(signal, places(found).get(key)) for signal, found in sides]
+    ranks = [(signal, places(found, {key}).get(key)) for signal, found in sides]
     return tuple(
         Contribution(signal=signal, amount=1 / (RRF_K + place[0]))
         for signal, place in ranks
@@ -140,7 +140,7 @@ def _rerank_stage(ranking: Ranking, key: ChunkId, before: float) -> Stage:
         again = ranking.reranked[key]
         parts = {name: amount for name, amount in again.contributions.items() if amount}
         return _sum_of("rerank", again.score, parts)
-    after = places(ranking.order)[key][1]
+    after = places(ranking.order, {key})[key][1]
     return _sum_of("rerank", after, {"fusion": before, "not reranked": after - before})
 
 

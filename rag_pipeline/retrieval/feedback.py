@@ -5,6 +5,8 @@ A query of a few words is a poor picture of what is asked for; the texts that bo
 are a better one, and a candidate that is like many good ones is more likely to be good itself.
 """
 
+from math import sqrt
+
 import numpy as np
 import numpy.typing as npt
 
@@ -45,7 +47,8 @@ def reinforced(
     if candidates.ids.size < 2:
         return fused
     score = fused.score * fused.scale
-    order = np.lexsort((candidates.ids, -np.round(score, 9)))
+    # Their keys ascend: so do those of equal scores.
+    order = (-score.round(9)).argsort(kind="stable")
     near = order[:NEIGHBOURS]
     # In float32 the last digits of a product depend on where in memory a vector lies, and so on the
     # process.
@@ -62,16 +65,21 @@ def reinforced(
 
 def _centroid(order: Ids, score: Scores, documents: Ids, vectors: _Wide) -> _Wide:
     """Of the best chunk of each of the best texts; unit length, (dimension,)."""
-    _, first = np.unique(documents[order], return_index=True)
-    best = order[np.sort(first)[:BEST_TEXTS]]
+    best_of: dict[int, int] = {}
+    for row, document in zip(order.tolist(), documents[order].tolist(), strict=True):
+        best_of.setdefault(document, row)
+        if len(best_of) == BEST_TEXTS:
+            break
+    best = [*best_of.values()]
     weights = np.exp(score[best] - score[best[0]])
     mean = weights @ vectors[best]
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float64)
+    return np.asarray(mean / max(sqrt(mean.dot(mean)), 1e-12), np.float64)
 
 
 def _lent(vectors: _Wide, near: Ids, score: Scores) -> Scores:
     """What the near ones' mean score is for each row, above the lowest such mean."""
-    likeness = _products(vectors, vectors[near]) / TEMPERATURE
+    likeness = _products(vectors, vectors.take(near, axis=0))
+    likeness /= TEMPERATURE
     likeness[near, np.arange(near.size)] = -np.inf
     likeness -= likeness.max(axis=1, keepdims=True)
     say = np.exp(likeness, out=likeness)
@@ -82,18 +90,26 @@ def _lent(vectors: _Wide, near: Ids, score: Scores) -> Scores:
 def _of_documents(candidates: Candidates, vectors: Vectors) -> Scores:
     """For each row, the cosine of the query to the mean vector of all rows of its document."""
     found = candidates.vector.copy()
-    _, inverse, sizes = np.unique(candidates.documents, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero(sizes[inverse] > 1)
-    if not rows.size:
+    rows, sizes = _shared(candidates.documents)
+    if not sizes.size:
         return found
-    rows = rows[np.argsort(inverse[rows], kind="stable")]
-    _, starts, places = np.unique(inverse[rows], return_index=True, return_inverse=True)
-    sums = _sums(vectors[rows], np.arange(rows.size) - starts[places])
+    starts = sizes.cumsum() - sizes
+    sums = _sums(vectors.take(rows, axis=0), np.arange(rows.size) - starts.repeat(sizes))
     lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
     # The inner product with a sum is the sum of the inner products.
     cosines = np.add.reduceat(found[rows], starts) / np.maximum(lengths, 1e-12)
-    found[rows] = cosines[places]
+    found[rows] = cosines.repeat(sizes)
     return found
+
+
+def _shared(documents: Ids) -> tuple[Ids, Ids]:
+    """The rows whose document has more rows, those of a document one behind the other, and how
+    many each has."""
+    rows = documents.argsort(kind="stable")
+    sorted_documents = documents[rows]
+    is_last = np.append(sorted_documents[1:] != sorted_documents[:-1], True)
+    sizes = np.diff(is_last.nonzero()[0], prepend=-1)
+    return rows[(sizes > 1).repeat(sizes)], sizes[sizes > 1]
 
 
 def _sums(rows: Vectors, places: Ids) -> _Wide:
@@ -113,5 +129,7 @@ def _sums(rows: Vectors, places: Ids) -> _Wide:
 def _products(rows: _Wide, columns: _Wide) -> _Wide:
     """Inner products, (rows, columns), on this thread alone."""
     step = max(1, _FLOPS_ON_ONE_THREAD // max(columns.size, 1))
-    blocks = [rows[at : at + step] @ columns.T for at in range(0, len(rows), step)]
-    return np.concatenate(blocks)
+    found = np.empty((len(rows), len(columns)))
+    for at in range(0, len(rows), step):
+        np.matmul(rows[at : at + step], columns.T, out=found[at : at + step])
+    return found

@@ -41,13 +41,14 @@ def selected(view: View, ranking: Ranking, request: Request) -> Selection:
 
 def hits(selection: Selection, ranking: Ranking) -> list[Hit]:
     """Ranks count from one, in the order in which the hits are shown."""
-    vector, keyword = places(ranking.vector), places(ranking.keyword)
+    chunks = selection.chunks
+    vector, keyword = places(ranking.vector, chunks), places(ranking.keyword, chunks)
     shown: list[Hit] = []
     for rank, found in enumerate(selection.found, start=1):
         vector_rank, vector_score = vector.get(found.chunk_id, NOWHERE)
         keyword_rank, keyword_score = keyword.get(found.chunk_id, NOWHERE)
         hit = Hit(
-            chunk=selection.chunks[found.chunk_id],
+            chunk=chunks[found.chunk_id],
             score=found.score,
             rank=rank,
             vector_rank=vector_rank,

@@ -1,6 +1,6 @@
 """From two searches to one ranking: both sides, what either lacks, fusion, feedback, reranking."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from rag_pipeline.retrieval.query import Query
 from rag_pipeline.retrieval.rerank.port import RerankCandidate, Reranked, Reranker
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.retrieval.view import View
-from storage.ranking import DECIMALS, NOTHING, ROUNDING, Listing, Scores
+from storage.ranking import DECIMALS, NOTHING, ROUNDING, Listing, Scores, union
 from storage.records import ChunkId, Ids, Scored, StoredChunk, Vectors
 from storage.vector_index.scoring import inner_products
 
@@ -106,7 +106,7 @@ def best_of_each(view: View, ranking: Ranking) -> Ranking:
 
 def gathered(view: View, query: Query, vector: Listing, keyword: Listing) -> Gathered:
     """The exact scores of both sides for all that either has listed, looked up where it has not."""
-    ids = np.union1d(vector.ids, keyword.ids)
+    ids = union(vector.ids, keyword.ids)
     vectors = view.vectors_of(ids)
     candidates = Candidates(
         ids=ids,
@@ -124,14 +124,14 @@ def _completed(ids: Ids, listed: Listing, scores_of: Callable[[Ids], Scores]) ->
     scores, is_listed = np.empty(ids.size), np.zeros(ids.size, np.bool_)
     rows = ids.searchsorted(listed.ids)
     scores[rows], is_listed[rows] = listed.scores, True
-    missing = np.flatnonzero(~is_listed)
+    missing = (~is_listed).nonzero()[0]
     scores[missing] = scores_of(missing)
     return scores
 
 
 def cosines_of(vectors: Vectors, rows: Ids, query: Vectors) -> Scores:
     """Of `vectors[rows]`, as the vector side scores them."""
-    return np.round(inner_products(vectors, rows, query), DECIMALS)
+    return inner_products(vectors, rows, query).round(DECIMALS)
 
 
 def _fused(found: Gathered, settings: RetrievalSettings) -> Fused:
@@ -144,8 +144,7 @@ def _fused(found: Gathered, settings: RetrievalSettings) -> Fused:
 def _candidates(
     ranking: Ranking, best: Sequence[Scored], chunks: Mapping[ChunkId, StoredChunk]
 ) -> list[RerankCandidate]:
-    vector = places(ranking.vector)
-    keyword = places(ranking.keyword)
+    vector, keyword = places(ranking.vector, chunks), places(ranking.keyword, chunks)
     return [
         RerankCandidate(
             chunk=chunks[found.chunk_id],
@@ -163,7 +162,7 @@ NOWHERE: tuple[None, None] = (None, None)
 """The place of what a side does not list."""
 
 
-def places(found: Listing) -> dict[ChunkId, tuple[int, float]]:
-    """Rank, from one, and score of each chunk of one side."""
-    ranked = enumerate(found.scores.tolist(), start=1)
-    return dict(zip(found.ids.tolist(), ranked, strict=True))
+def places(found: Listing, among: Container[ChunkId]) -> dict[ChunkId, tuple[int, float]]:
+    """Rank, from one, and score of those chunks of one side that are `among` others."""
+    ranked = enumerate(found.ids.tolist(), start=1)
+    return {key: (rank, float(found.scores[rank - 1])) for rank, key in ranked if key in among}

@@ -22,7 +22,7 @@ from rag_pipeline.retrieval.rerank.port import RerankCandidate, Reranker
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.retrieval.turns import Turns
 from rag_pipeline.retrieval.understanding import Understanding
-from rag_pipeline.retrieval.view import Shelf, View, are_at, view_of
+from rag_pipeline.retrieval.view import Shelf, View, are_at, view_at, view_of
 from storage.filters import Filter
 from storage.reading import REAL_ONLY, CorpusReader
 from storage.records import ChunkId, Collection, Hit, Origin, Principal, Vectors
@@ -169,7 +169,7 @@ class Retriever:
         if request.as_of is None:
             position = self.reader.served()
             if are_at(self.shelves, position):
-                return view_of(self.reader, self.shelves, replace(request, as_of=position))
+                return view_at(self.reader, self.shelves, request, position)
         with self.turns.aside():
             return view_of(self.reader, self.shelves, request)
 

@@ -170,7 +170,16 @@ def view_of(reader: CorpusReader, shelves: Sequence[Shelf], request: Request) ->
 
     Raises `AsOfError`, `FilterError`.
     """
-    position = _position(reader, shelves, request.as_of)
+    return view_at(reader, shelves, request, _position(reader, shelves, request.as_of))
+
+
+def view_at(
+    reader: CorpusReader, shelves: Sequence[Shelf], request: Request, position: Position
+) -> View:
+    """What `request` may find at `position`, whatever it says of the time.
+
+    Raises `FilterError`.
+    """
     return View(
         reader=reader,
         principal=request.principal,

@@ -19,7 +19,7 @@ ANALYSIS = f"2; snowball {Stemmer.version()}; unicode {unicodedata.unidata_versi
 """Names everything that decides which terms a text gives: an index made with another is no good."""
 
 _LONGEST_WORD = 64
-_STEMS_KEPT = 1 << 17
+STEMS_KEPT = 1 << 17
 
 # Accents of Latin, Greek and Cyrillic, vowel points of Hebrew and Arabic: written or left out.
 _OPTIONAL = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670"
@@ -62,7 +62,7 @@ def is_pair(term: str) -> bool:
     return len(term) == 2 and _UNSPACED.fullmatch(term) is not None
 
 
-@lru_cache(maxsize=_STEMS_KEPT)
+@lru_cache(maxsize=STEMS_KEPT)
 def term_of(token: str, language: str) -> str:
     """The term that a token stands for in a language; empty for a stop word."""
     if is_stop_word(token, language):
@@ -72,7 +72,7 @@ def term_of(token: str, language: str) -> str:
     return stem(bare(token)) if language == DEFAULT else bare(stem(token.replace(",", "")))
 
 
-@lru_cache(maxsize=_STEMS_KEPT)
+@lru_cache(maxsize=STEMS_KEPT)
 def is_stop_word(token: str, language: str) -> bool:
     """Whether a language uses the token only to hold its sentences together."""
     words = stop_words(language)

@@ -4,12 +4,13 @@ A query word is looked for as the stem that it has in each language that the ind
 without its accents.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Literal
 
-from storage.keyword_index.analysis import bare, is_pair, is_stop_word, term_of, tokens
+from storage.keyword_index.analysis import STEMS_KEPT, bare, is_pair, is_stop_word, term_of, tokens
 from storage.keyword_index.matching import AnyOf, Form, InOrder
 from storage.records import KeywordClause
 
@@ -30,7 +31,7 @@ class Sought:
     weight: float = 1.0
 
 
-def interpreted(query: str | Sequence[KeywordClause], languages: Sequence[str]) -> list[Sought]:
+def interpreted(query: str | Sequence[KeywordClause], languages: tuple[str, ...]) -> list[Sought]:
     """What `query` looks for, in its order; `languages` are those that the index holds."""
     clauses = [KeywordClause(text=query)] if isinstance(query, str) else query
     cut = [(clause, tokens(clause.text)) for clause in clauses]
@@ -43,8 +44,10 @@ def interpreted(query: str | Sequence[KeywordClause], languages: Sequence[str]) 
     return list(islice(everything, MOST_TERMS))
 
 
-def _spoken(words: Sequence[str], languages: Sequence[str]) -> list[str]:
+def _spoken(words: Sequence[str], languages: tuple[str, ...]) -> Sequence[str]:
     """The languages that the query may be in: those that most of its words are stop words of."""
+    if len(languages) == 1:
+        return languages
     known = [sum(is_stop_word(word, language) for word in words) for language in languages]
     return [
         language for language, words in zip(languages, known, strict=True) if words == max(known)
@@ -52,7 +55,7 @@ def _spoken(words: Sequence[str], languages: Sequence[str]) -> list[str]:
 
 
 def _forms(
-    clause: KeywordClause, words: Sequence[str], languages: Sequence[str], spoken: Sequence[str]
+    clause: KeywordClause, words: Sequence[str], languages: tuple[str, ...], spoken: Sequence[str]
 ) -> Iterator[tuple[str, Form]]:
     """What a clause looks for, each with the words that stand for it."""
     if len(words) > 1 and _is_one(clause):
@@ -75,7 +78,8 @@ def _is_one(clause: KeywordClause) -> bool:
     return clause.kind == "phrase" or (clause.kind == "word" and clause.occurrence != "should")
 
 
-def variants(word: str, languages: Iterable[str]) -> tuple[bytes, ...]:
+@lru_cache(STEMS_KEPT)
+def variants(word: str, languages: tuple[str, ...]) -> tuple[bytes, ...]:
     """The terms that a token may stand for, ascending; none if it is a stop word everywhere."""
     spellings = {word, bare(word)}
     terms = {term_of(spelling, language) for language in languages for spelling in spellings}
@@ -83,7 +87,7 @@ def variants(word: str, languages: Iterable[str]) -> tuple[bytes, ...]:
 
 
 def _readings(
-    words: Sequence[str], languages: Sequence[str]
+    words: Sequence[str], languages: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[tuple[int, bytes], ...]]]:
     """The words as each language reads them, with their distances from the first; a stop word
     stands for any word."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from storage.keyword_index.scoring import LARGEST_BLOCK, Scorer, Singles, Weighed
-from storage.ranking import ROUNDING
+from storage.ranking import ROUNDING, least_of_best
 from storage.records import Ids
 from storage.segments import Mask
 
@@ -45,4 +45,4 @@ def _cut(scores: Singles, limit: int, margin: float) -> float:
     """`margin` less than what the best `limit` reach; 0 if there are no more."""
     if limit >= scores.size:
         return 0.0
-    return max(float(np.partition(scores, -limit)[-limit]) - margin, 0.0)
+    return max(least_of_best(scores, limit) - margin, 0.0)

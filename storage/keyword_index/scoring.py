@@ -67,7 +67,7 @@ class Scorer:
 
     def saturation(self, rows: Ids, counts: Counts) -> Doubles:
         """tf' / (tf' + k1), for `counts` of shape (fields, rows.size)."""
-        relative = self.lengths[:, rows] / np.array(self.average_lengths)[:, np.newaxis]
+        relative = self.lengths.take(rows, axis=1) / np.array(self.average_lengths)[:, np.newaxis]
         weighed = _WEIGHTS * counts / (1 - _LENGTH_SHARES + _LENGTH_SHARES * relative)
         frequencies: Doubles = weighed.sum(axis=0)
         return frequencies / (frequencies + K1)
@@ -75,7 +75,8 @@ class Scorer:
     def exact(self, terms: Sequence[Weighed], rows: Ids) -> Doubles:
         """The scores of `rows` (ascending), summed in the order of `terms`: the same to the last
         bit wherever a row lies."""
-        met = [meeting(rows, term.found.rows) for term in terms]
+        narrow = rows.astype(np.int32)
+        met = [meeting(narrow, term.found.rows) for term in terms]
         here = np.concatenate([here for here, _ in met])
         counts = _counts([(term.found, at) for term, (_, at) in zip(terms, met, strict=True)])
         factors = np.repeat([term.factor for term in terms], [here.size for here, _ in met])
@@ -123,13 +124,15 @@ class Scorer:
         return frequencies
 
 
-def meeting(rows: Ids, others: Ids | Rows) -> tuple[Ids, Ids]:
+def meeting(rows: Ids | Rows, others: Ids | Rows) -> tuple[Ids, Ids]:
     """Where in each of two ascending arrays stands what is in both."""
     if not others.size:
         return _NOTHING, _NOTHING
-    there = others.searchsorted(rows.astype(others.dtype))
-    there[there == others.size] = 0
-    here = (others[there] == rows).nonzero()[0]
+    # Of another width, the others would be copied each time, and they are many.
+    sought = rows.astype(others.dtype, copy=False)
+    there = others.searchsorted(sought)
+    # What comes after all others is compared with the last of them.
+    here = (others.take(there, mode="clip") == sought).nonzero()[0]
     return here, there[here]
 
 

@@ -35,6 +35,8 @@ class _Located:
     """In each part of the state."""
     frequency: int
     """How many live rows match."""
+    factor: float
+    """The most that it adds to a score."""
 
 
 _Query = str | Sequence[KeywordClause]
@@ -127,7 +129,7 @@ class Searcher:
     def _weighed(self, number: int, asked: Sequence[_Located]) -> list[Weighed]:
         """What adds to the score of a row of a part."""
         return [
-            Weighed(one.found[number], self._factor(one))
+            Weighed(one.found[number], one.factor)
             for one in asked
             if one.sought.occurrence != "must_not"
         ]
@@ -139,15 +141,11 @@ class Searcher:
         part, found = self.state.parts[number], one.found[number]
         here, there = meeting(rows, found.rows)
         counts = found.counts(there)
-        scores = self._factor(one) * self._scorer(part).saturation(rows[here], counts)
+        scores = one.factor * self._scorer(part).saturation(rows[here], counts)
         keys = part.segment.ids[rows[here]].tolist()
         for key, count, score in zip(keys, counts.T.tolist(), scores.tolist(), strict=True):
             of_field = dict(zip(FIELDS, count, strict=True))
             yield ChunkId(key), TermMatch(term=one.sought.text, counts=of_field, score=score)
-
-    def _factor(self, one: _Located) -> float:
-        """The most that a term adds to a score."""
-        return one.sought.weight * idf(one.frequency, self.statistics.count)
 
     def _scorer(self, part: Part[Postings]) -> Scorer:
         return Scorer(part.segment.lengths, self.statistics.average_lengths)
@@ -178,7 +176,8 @@ class Searcher:
             int(np.count_nonzero(part.live[some.rows])) if part.dead else some.rows.size
             for part, some in zip(self.state.parts, found, strict=True)
         )
-        return _Located(sought, found, frequency)
+        factor = sought.weight * idf(frequency, self.statistics.count)
+        return _Located(sought, found, frequency, factor)
 
     def _respelt(self, sought: Sought) -> Sought | None:
         """The live terms nearest to a word that no chunk has, the most frequent of them."""

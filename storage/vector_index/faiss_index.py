@@ -143,9 +143,13 @@ class FaissIndex:
 
     def vectors(self, ids: Ids) -> Vectors:
         """What is held of `ids`, float32 (ids.size, dimension); `NotFoundError` if one is not."""
+        held = self._held(ids)
+        if len(held) == 1:
+            (segment, rows, _), *_ = held
+            return segment.vectors.take(rows, axis=0)
         found = np.empty((ids.size, self._form.dimension), np.float32)
-        for segment, rows, is_held in self._held(ids):
-            found[is_held] = segment.vectors[rows]
+        for segment, rows, is_held in held:
+            found[is_held] = segment.vectors.take(rows, axis=0)
         return found
 
     def _held(self, ids: Ids) -> list[tuple[_Segment, Ids, Mask]]:

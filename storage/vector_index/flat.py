@@ -1,10 +1,12 @@
 """The best rows by comparing with each: FAISS's kernels weigh in float32, float64 decides."""
 
+from math import sqrt
+
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from storage.ranking import ROUNDING, Scores
+from storage.ranking import ROUNDING, Scores, least_of_best
 from storage.records import Ids, Vectors
 from storage.vector_index.scoring import inner_products
 
@@ -30,9 +32,8 @@ def nearest(
     every = np.arange(vectors.shape[0]) if rows is None else rows
     if every.size > max(limit, _FEW_ROWS):
         weighed = _weighed(vectors, rows, query)
-        cut = np.partition(weighed, weighed.size - limit)[weighed.size - limit]
         slack = 2 * _error(query, norm) + 2 * ROUNDING
-        every = every[weighed >= cut - slack]
+        every = every[weighed >= least_of_best(weighed, limit) - slack]
     return every, inner_products(vectors, every, query)
 
 
@@ -57,5 +58,5 @@ def _error(query: Vectors, norm: float) -> float:
     n · u · |x| · |q|, doubled for the terms of higher order (Higham 2002, "Accuracy and Stability
     of Numerical Algorithms", section 3.1).
     """
-    length = float(np.linalg.norm(query.astype(np.float64)))
-    return 2 * query.size * _HALF_ULP * norm * length
+    wide = query.astype(np.float64)
+    return 2 * query.size * _HALF_ULP * norm * sqrt(wide.dot(wide))

@@ -16,7 +16,7 @@ def inner_products(vectors: Vectors, rows: Ids, query: Vectors) -> Scores:
     for start in range(0, rows.size, _ROWS_A_BLOCK):
         block = slice(start, start + _ROWS_A_BLOCK)
         # A matrix product would sum in an order that depends on how many rows there are.
-        np.sum(vectors[rows[block]] * wide, axis=1, out=scores[block])
+        np.add.reduce(vectors.take(rows[block], axis=0) * wide, axis=1, out=scores[block])
     return scores
 
 

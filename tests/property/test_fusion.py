@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rag_pipeline.retrieval.fusion import RRF_K, Candidates, fuse, fuse_by_rank
+from rag_pipeline.retrieval.fusion import RRF_K, Candidates, deviations, fuse, fuse_by_rank
 from storage.records import ChunkId, DocumentId, Scored
 
 keys = st.integers(1, 12).map(ChunkId)
@@ -135,3 +135,13 @@ def test_a_chunk_whose_document_is_not_known_is_a_text_of_its_own():
 def test_nothing_fuses_to_nothing():
     assert fuse_by_rank([]) == fuse_by_rank([[], []]) == []
     assert fuse(gathered({}, {}), vector_weight=0.5).ranked() == []
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=400))
+def test_deviations_are_those_of_numpy_to_the_last_bit(signal):
+    signal = np.array(signal)
+    if signal.std() <= 1e-6 * np.abs(signal).max():
+        assert not deviations(signal).any()
+    else:
+        expected = (signal - signal.min()) / signal.std()
+        assert deviations(signal).tobytes() == expected.tobytes()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from storage.ranking import NOTHING, Listing, best
+from storage.ranking import NOTHING, Listing, best, least_of_best, union
 from storage.records import Scored
 
 
@@ -40,3 +40,21 @@ def test_listings_differ_where_anything_does() -> None:
     assert listing() != [Scored(5, 0.9)]
     assert listing() != "no list"
     assert hash(listing()) == hash(listing())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [([], []), ([5], []), ([9, 1], [1, 4]), ([3, 3], [3]), ([-1, 7], [8, 2, 7])]
+)
+def test_a_union_has_each_key_once_ascending_in_whatever_order_they_came(
+    one: list[int], other: list[int]
+) -> None:
+    both = union(np.array(one, np.int64), np.array(other, np.int64))
+    assert both.tolist() == sorted({*one, *other})
+    assert both.dtype == np.int64
+
+
+@pytest.mark.parametrize("width", [np.float32, np.float64])
+def test_the_least_of_the_best_leaves_the_scores_in_their_order(width: type) -> None:
+    scores = np.array([0.25, 4.0, -1.0, 4.0, 2.0], width)
+    assert [least_of_best(scores, limit) for limit in range(1, 5)] == [4.0, 4.0, 2.0, 0.25]
+    assert scores.tolist() == [0.25, 4.0, -1.0, 4.0, 2.0]
