@@ -19,12 +19,8 @@ from rag_pipeline.errors import SettingsError
 from rag_pipeline.retrieval.settings import RetrievalSettings
 from rag_pipeline.settings import CollectionSettings, Settings
 from storage import schema
-from storage.collection import check_space, claim_space, open_collection
 from storage.engine import Database
 from storage.errors import NotFoundError
-from storage.history import History
-from storage.lease import NO_FENCE, writer_lease
-from storage.reading import CorpusReader
 from storage.records import LOCAL_OWNER, Collection, CollectionId, Principal, RunId
 
 if TYPE_CHECKING:
@@ -48,9 +44,11 @@ if TYPE_CHECKING:
     from rag_pipeline.retrieval.view import Shelf
     from rag_pipeline.weights.store import ResolvedModel, WeightStore
     from storage.following import Follower
+    from storage.history import History
     from storage.keyword_index.bm25 import Bm25Index
     from storage.listing import DocumentListing
     from storage.prompts.listing import PromptListing
+    from storage.reading import CorpusReader
     from storage.record_sets.sets import RecordSets
     from storage.vector_index.faiss_index import FaissIndex
     from storage.versions.registry import Versions
@@ -105,11 +103,17 @@ class Composition:
         return database
 
     @cached_property
-    def reader(self) -> CorpusReader:
+    def reader(self) -> "CorpusReader":
+        """The documents, as whoever asks may read them."""
+        from storage.reading import CorpusReader
+
         return CorpusReader(self.database)
 
     @cached_property
-    def history(self) -> History:
+    def history(self) -> "History":
+        """The record of all exchanges."""
+        from storage.history import History
+
         return History(self.database)
 
     @cached_property
@@ -325,6 +329,8 @@ class Composition:
         return Turns(waits_for_server=not self.database.is_sqlite)
 
     def _searchable(self, name: str, principal: Principal) -> Collection:
+        from storage.collection import check_space
+
         collection = self.reader.collection(name, principal=principal)
         if collection.space is None:
             raise NotFoundError(f"nothing was ingested into collection {name!r} yet")
@@ -368,9 +374,9 @@ class Composition:
     def _retrieval_settings(self, collections: Sequence[Collection]) -> RetrievalSettings:
         """What the user has set, before what was fitted to the one collection that is searched."""
         given = self.settings.retrieval
-        if len(collections) > 1:
+        name, fitted = collections[0].name, collections[0].retrieval
+        if len(collections) > 1 or not fitted:
             return given
-        name, fitted = collections[0].name, collections[0].retrieval or {}
         chosen = {name: getattr(given, name) for name in given.model_fields_set}
         try:
             return RetrievalSettings(**{**fitted, **chosen})
@@ -474,6 +480,9 @@ class Composition:
 
         Raises `LeaseBusyError` if another writer has it and this is not to `wait`.
         """
+        from storage.collection import claim_space, open_collection
+        from storage.lease import writer_lease
+
         with writer_lease(self.database, wait=wait) as fence:
             collection = open_collection(self.database, name)
             claim_space(self.database, collection, self.embedder.space)
@@ -495,6 +504,9 @@ class Composition:
         self, name: str, *, defaults: "SourceDefaults", observer: "Observer"
     ) -> Iterator["Ingestion"]:
         """Ingestion that can only be previewed: it waits for no writer and changes nothing."""
+        from storage.collection import check_space
+        from storage.lease import NO_FENCE
+
         try:
             collection = self.reader.collection(name, principal=LOCAL_OWNER)
         except NotFoundError:

@@ -8,16 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Row, RowMapping, bindparam, select
+from sqlalchemy import Boolean, Connection, Row, RowMapping, bindparam, or_, select
 
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.models.access import SessionRow, UserRow
 from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
 from storage.names import check_name, storable
-from storage.prompts.access import missing, readable_prompts, resolved
+from storage.prompts.access import missing, resolved
 from storage.prompts.artifacts import all_artifacts
-from storage.prompts.askers import asker
 from storage.prompts.idempotency import (
     LOST,
     already_asked,
@@ -28,7 +27,7 @@ from storage.prompts.idempotency import (
     release,
 )
 from storage.prompts.messages import thread
-from storage.prompts.rollups import count
+from storage.prompts.rollups import count, count_ended
 from storage.prompts.scores import all_scores, rate
 from storage.prompts.scoring import enqueue
 from storage.prompts.tags import add_tags, all_tags, checked_tags
@@ -63,6 +62,17 @@ from storage.records import (
 from storage.words import UNSTORABLE
 
 T = TypeVar("T")
+_PARENT = (
+    select(
+        PromptRow.question, PromptRow.answer, PromptRow.request_sha256, PromptRow.response_sha256
+    )
+    .join(UserRow, UserRow.user_id == PromptRow.user_id)
+    .where(
+        PromptRow.prompt_id == bindparam("of"),
+        or_(bindparam("is_owner", type_=Boolean), UserRow.name == bindparam("by")),
+    )
+)
+"""As `readable_prompts` has it, but written once."""
 _SAID = select(
     PromptRow.question, PromptRow.answer, PromptRow.request_sha256, PromptRow.response_sha256
 ).where(PromptRow.prompt_id == bindparam("of"))
@@ -87,9 +97,8 @@ class History:
                 parent = _parent(connection, prompt.parent_id, principal)
             if prompt.idempotency_key is not None:
                 lost = self._free(connection, prompt, key=prompt.idempotency_key)
-            who = asker(connection, prompt.user, prompt.session)
             request_sha256 = asked_message(connection, prompt, parent)
-            prompt_id = insert_prompt(connection, prompt, who, request_sha256)
+            prompt_id = insert_prompt(connection, prompt, request_sha256)
             insert_evidence(connection, prompt_id, prompt.evidence)
             keep_question(connection, prompt_id, prompt.question_vector)
             add_tags(connection, prompt_id, checked_tags(prompt.tags))
@@ -104,7 +113,7 @@ class History:
         check_end(end)
         with self.database.write() as connection:
             response_sha256 = answered_message(connection, prompt_id, end.answer)
-            end_prompt(
+            ended = end_prompt(
                 connection,
                 prompt_id,
                 status="completed",
@@ -122,7 +131,7 @@ class History:
             )
             insert_citations(connection, prompt_id, end.citations)
             enqueue(connection, prompt_id)
-            count(connection, [prompt_id])
+            count_ended(connection, ended)
 
     def fail(
         self,
@@ -135,8 +144,8 @@ class History:
     ) -> None:
         """Say on record why there is no answer."""
         with self.database.write() as connection:
-            _fail(connection, prompt_id, error, status, timings=timings, seconds=seconds)
-            count(connection, [prompt_id])
+            ended = _fail(connection, prompt_id, error, status, timings=timings, seconds=seconds)
+            count_ended(connection, ended)
 
     def answered_under(
         self, key: str, *, user: str, question: str, collection: str, principal: Principal
@@ -212,17 +221,8 @@ class History:
 def _parent(
     connection: Connection, prompt_id: PromptId, principal: Principal
 ) -> Row[*tuple[Any, ...]]:
-    statement = (
-        select(
-            PromptRow.question,
-            PromptRow.answer,
-            PromptRow.request_sha256,
-            PromptRow.response_sha256,
-        )
-        .join(UserRow, UserRow.user_id == PromptRow.user_id)
-        .where(PromptRow.prompt_id == prompt_id, readable_prompts(principal))
-    )
-    row = None if UNSTORABLE.search(prompt_id) else connection.execute(statement).first()
+    wanted = {"of": prompt_id, "by": principal.name, "is_owner": principal.is_owner}
+    row = None if UNSTORABLE.search(prompt_id) else connection.execute(_PARENT, wanted).first()
     if row is None:
         raise missing(prompt_id)
     return row
@@ -236,8 +236,8 @@ def _fail(
     *,
     timings: Mapping[str, float] | None = None,
     seconds: float | None = None,
-) -> None:
-    end_prompt(
+) -> Row[*tuple[Any, ...]]:
+    return end_prompt(
         connection,
         prompt_id,
         status=status,

@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, NewType
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType
 
 ChunkId = NewType("ChunkId", int)
 DocumentId = NewType("DocumentId", int)
@@ -19,12 +16,17 @@ CollectionId = NewType("CollectionId", int)
 PromptId = NewType("PromptId", str)
 RunId = NewType("RunId", str)
 
-Vectors = npt.NDArray[np.float32]
-"""float32, (rows, dimension); each row of unit length when its space is normalised."""
-VECTOR_DTYPE = np.dtype("<f4")
-"""How a vector's bytes are stored: little-endian float32."""
-Ids = npt.NDArray[np.int64]
-"""int64 chunk keys, ascending where a contract says so."""
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vectors = npt.NDArray[np.float32]
+    """float32, (rows, dimension); each row of unit length when its space is normalised."""
+    Ids = npt.NDArray[np.int64]
+    """int64 chunk keys, ascending where a contract says so."""
+else:
+    # Whoever only reads the history starts without numpy.
+    Vectors = Ids = Any
 Metadata = Mapping[str, Any]
 """What a source says of itself, as JSON values."""
 
@@ -130,7 +132,7 @@ class NewChunk:
     text: str
     embedded_sha256: str
     """Hash of what the embedder was given (context and text): the key of the vector cache."""
-    vector: npt.NDArray[np.float32]
+    vector: Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

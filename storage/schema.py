@@ -15,7 +15,7 @@ from storage.errors import SchemaError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _UPGRADE_LOCK = 7_220_114

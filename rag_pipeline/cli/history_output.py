@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from rag_pipeline.csv_cells import harmless
+
 Form = Literal["table", "json", "jsonl", "csv"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 CSV_FIELDS = (
@@ -31,7 +33,6 @@ CSV_FIELDS = (
     "answer",
     "error",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def output_options(command: Command) -> Command:
@@ -99,6 +100,4 @@ def _cell(value: object) -> object:
         value = ",".join(value)
     elif isinstance(value, Mapping | tuple | list):
         value = _json(value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return harmless(value)

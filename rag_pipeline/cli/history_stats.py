@@ -10,6 +10,7 @@ import click
 
 from rag_pipeline.cli.context import ANY_PATH, Command, as_json_option, at_home, opened
 from rag_pipeline.cli.output import print_json, say
+from rag_pipeline.csv_cells import harmless
 
 if TYPE_CHECKING:
     from rag_pipeline.history.topics import Term
@@ -246,7 +247,7 @@ def _print_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     told = io.StringIO()
     writer = csv.writer(told, lineterminator="\n")
     writer.writerow(heads)
-    writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+    writer.writerows([["" if cell is None else harmless(cell) for cell in row] for row in rows])
     click.echo(told.getvalue(), nl=False)
 
 

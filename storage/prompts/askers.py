@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import now
+from storage.inserting import insert_into
 from storage.models.access import SessionRow, UserRow
 
-_KNOWN = (
+KNOWN = (
     select(UserRow.user_id, SessionRow.session_id)
     .outerjoin(
         SessionRow,
@@ -17,6 +17,7 @@ _KNOWN = (
     )
     .where(UserRow.name == bindparam("user"))
 )
+"""The keys of a `user` and a `session`, by their names; no row without the user."""
 
 
 class Asker(NamedTuple):
@@ -29,14 +30,14 @@ class Asker(NamedTuple):
 def asker(connection: Connection, user: str, session: str | None = None) -> Asker:
     """The keys of both names, also when somebody else makes them at the same time."""
     names = {"user": user, "session": session}
-    known = connection.execute(_KNOWN, names).first()
+    known = connection.execute(KNOWN, names).first()
     if known is None:
         _insert_once(connection, UserRow, ["name"], {"name": user, "created_at": now()})
-        known = connection.execute(_KNOWN, names).one()
+        known = connection.execute(KNOWN, names).one()
     if session is not None and known.session_id is None:
         about = {"user_id": known.user_id, "name": session, "created_at": now()}
         _insert_once(connection, SessionRow, ["user_id", "name"], about)
-        known = connection.execute(_KNOWN, names).one()
+        known = connection.execute(KNOWN, names).one()
     return Asker(known.user_id, known.session_id)
 
 
@@ -46,6 +47,5 @@ def _insert_once(
     key: Sequence[str],
     values: Mapping[str, Any],
 ) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    new = dialect.insert(table).values(**values)
+    new = insert_into(table, connection.dialect.name).values(**values)
     connection.execute(new.on_conflict_do_nothing(index_elements=key))

@@ -160,6 +160,12 @@ class Totals:
                 sign, sign * millionths, sign * (millionths > half), sign * (millionths < half)
             )
 
+    def __add__(self, other: "Totals") -> "Totals":
+        both = Totals()
+        both.add_totals(self)
+        both.add_totals(other)
+        return both
+
     def add_totals(self, other: "Totals") -> None:
         """Count all that another counted."""
         self.amounts = [one + more for one, more in zip(self.amounts, other.amounts, strict=True)]
@@ -185,8 +191,13 @@ def facts_of(
     """
     if locked:
         # In a statement of its own: what one reads beside the lock it waits for is out of date.
-        list(rows_where(connection, _LOCK, PromptRow.prompt_id, sorted(prompt_ids)))
-    rows = [*rows_where(connection, _EXCHANGES, PromptRow.prompt_id, prompt_ids)]
+        list(rows_where(connection, _LOCK, _KEY, sorted(prompt_ids)))
+    return facts_in(connection, [*rows_where(connection, _EXCHANGES, _KEY, prompt_ids)])
+
+
+def facts_in(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Facts]:
+    """What is counted of each exchange of which there is a row: `COUNTED`, and whether it
+    `is_tagged` and `is_scored`."""
     tags = _tags(connection, [row.prompt_id for row in rows if row.is_tagged])
     said = _said(connection, [row.prompt_id for row in rows if row.is_scored])
     return {
@@ -202,7 +213,8 @@ def all_facts(connection: Connection, prompt_ids: Select[str]) -> Iterator[Facts
         yield from facts_of(connection, batch).values()
 
 
-_EXCHANGES = select(
+_KEY = PromptRow.prompt_id
+COUNTED = (
     PromptRow.prompt_id,
     PromptRow.created_at,
     PromptRow.user_id,
@@ -215,6 +227,9 @@ _EXCHANGES = select(
     PromptRow.usage,
     PromptRow.cost,
     PromptRow.seconds,
+)
+_EXCHANGES = select(
+    *COUNTED,
     exists().where(PromptTagRow.prompt_id == PromptRow.prompt_id).label("is_tagged"),
     exists().where(ScoreRow.prompt_id == PromptRow.prompt_id).label("is_scored"),
 )

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.engine import Database
 from storage.errors import InvalidRecordError
+from storage.inserting import leave_known
 from storage.models.corpus import GenerationRow
 from storage.models.prompts import PromptRow
 from storage.names import check_name, check_text, check_values
@@ -29,12 +29,6 @@ from storage.prompts.whole import IMPORTED, WholeExchange, with_keys_turned
 from storage.prompts.writing import as_dict, insert_citations, insert_evidence
 from storage.records import PromptId, PromptRecord
 
-_NEW_PROMPT = {
-    "sqlite": sqlite.insert(PromptRow).on_conflict_do_nothing().returning(PromptRow.prompt_id),
-    "postgresql": postgresql.insert(PromptRow)
-    .on_conflict_do_nothing()
-    .returning(PromptRow.prompt_id),
-}
 _SAME = select(PromptRow.prompt_id).limit(1)
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _ID_LENGTHS = range(17, 33)
@@ -195,7 +189,8 @@ class _Adding:
         return record if parent is None else replace(record, parent_id=parent)
 
     def _insert(self) -> Any:
-        return _NEW_PROMPT[self._connection.dialect.name]
+        new = leave_known(PromptRow, self._connection.dialect.name)
+        return new.returning(PromptRow.prompt_id)
 
     def _is_known(self, prompt_id: str) -> bool:
         found = self._connection.execute(_SAME.where(PromptRow.prompt_id == prompt_id))

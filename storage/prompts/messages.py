@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from typing import cast
 
 from sqlalchemy import Connection, bindparam, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.inserting import leave_known
 from storage.models.prompts import MessageRow
+from storage.prepared import change
 from storage.records import Message, MessageRole
 
-_INSERTS = {
-    "sqlite": sqlite.insert(MessageRow).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(MessageRow).on_conflict_do_nothing(),
-}
 _KEY, _PARENT = MessageRow.message_sha256, MessageRow.parent_sha256
 _LAST = (
     select(_KEY.label("key"), _PARENT.label("parent"), literal(0).label("depth"))
@@ -65,7 +62,7 @@ def append(connection: Connection, parent: str | None, messages: Sequence[Messag
         )
         parent = key
     if rows:
-        connection.execute(_INSERTS[connection.dialect.name], rows)
+        change(connection, leave_known(MessageRow, connection.dialect.name), rows)
     return parent
 
 

@@ -7,43 +7,39 @@ a gigabyte. All are compared, block by block.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from sqlalchemy import Connection, bindparam, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import rows_where
+from storage.inserting import leave_known
+from storage.models.base import BigKey
 from storage.models.prompt_search import PromptFactsRow, PromptQuestionRow, QuestionVectorRow
+from storage.prepared import change
 from storage.prompts.search import Part
 from storage.records import EmbeddingSpace, QuestionVector, Vectors
 
 _STORED = np.dtype("<f2")
 _BLOCK = 8_192
 _AT_ONCE = 500
-_ID = QuestionVectorRow.question_id
-_NEW_VECTOR = {
-    "sqlite": sqlite.insert(QuestionVectorRow).on_conflict_do_nothing().returning(_ID),
-    "postgresql": postgresql.insert(QuestionVectorRow).on_conflict_do_nothing().returning(_ID),
-}
-_KNOWN = select(_ID).where(
-    QuestionVectorRow.text_sha256 == bindparam("text_sha256"),
-    QuestionVectorRow.space_sha256 == bindparam("space_sha256"),
+_NEW_QUESTION = insert(PromptQuestionRow).from_select(
+    ["number", "question_id"],
+    select(bindparam("of", type_=BigKey), QuestionVectorRow.question_id).where(
+        QuestionVectorRow.text_sha256 == bindparam("text"),
+        QuestionVectorRow.space_sha256 == bindparam("space"),
+    ),
 )
-_NEW_QUESTION = insert(PromptQuestionRow)
 
 
 def keep(connection: Connection, number: int, question: QuestionVector) -> None:
     """Put on record by which vector the exchange with that number was searched for."""
-    key = {
-        "text_sha256": hashlib.sha256(question.text.encode("utf-8", "replace")).hexdigest(),
-        "space_sha256": space_sha256(question.space),
-    }
+    text = hashlib.sha256(question.text.encode("utf-8", "replace")).hexdigest()
+    space = space_sha256(question.space)
     vector = np.asarray(question.vector, _STORED).tobytes()
-    new = _NEW_VECTOR[connection.dialect.name]
-    question_id = connection.execute(new, {**key, "vector": vector}).scalar()
-    if question_id is None:  # most questions are new: only for others it is looked up
-        question_id = connection.execute(_KNOWN, key).scalar_one()
-    connection.execute(_NEW_QUESTION, {"number": number, "question_id": question_id})
+    new = {"text_sha256": text, "space_sha256": space, "vector": vector}
+    change(connection, leave_known(QuestionVectorRow, connection.dialect.name), [new])
+    change(connection, _NEW_QUESTION, [{"of": number, "text": text, "space": space}])
 
 
 def near(
@@ -70,6 +66,7 @@ def near(
     return found[:limit]
 
 
+@cache
 def space_sha256(space: EmbeddingSpace) -> str:
     """The name of a space among the stored vectors."""
     told = [space.model, space.weights_sha256, space.dimension, space.normalised]

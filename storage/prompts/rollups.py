@@ -15,13 +15,22 @@ from datetime import date
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Insert, delete, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Insert, Row, delete, select, text
 
 from storage.bulk import batches
+from storage.inserting import insert_into
 from storage.models.prompts import PromptRow
 from storage.models.rollups import LatencyRollupRow, RollupRow, ScoreRollupRow
-from storage.prompts.counting import COUNTS, Dimension, Facts, Totals, all_facts, facts_of
+from storage.prepared import change
+from storage.prompts.counting import (
+    COUNTS,
+    Dimension,
+    Facts,
+    Totals,
+    all_facts,
+    facts_in,
+    facts_of,
+)
 
 Grain = Literal["day", "month"]
 Record: TypeAlias = dict[str, Any]
@@ -54,7 +63,13 @@ class Key(NamedTuple):
 
 def count(connection: Connection, prompt_ids: Sequence[str]) -> None:
     """Count exchanges that have just ended, or that came here as they ended elsewhere."""
-    _apply(connection, (), facts_of(connection, prompt_ids).values())
+    if prompt_ids:
+        _apply(connection, (), facts_of(connection, prompt_ids).values())
+
+
+def count_ended(connection: Connection, ended: Row[*tuple[Any, ...]]) -> None:
+    """Count an exchange that has just ended, by the row that `facts_in` takes."""
+    _apply(connection, (), facts_in(connection, [ended]).values())
 
 
 @contextmanager
@@ -110,10 +125,14 @@ class Tally:
     """What is to be added to the counts."""
 
     totals: dict[Key, Totals] = field(default_factory=dict)
+    _summed: set[Key] = field(default_factory=set)
+    """Where there are sums. Elsewhere stands what one exchange adds, the same in all places."""
 
     def add(self, facts: Facts, sign: int = 1) -> None:
         if not facts.has_ended:
             return
+        alone = Totals()
+        alone.add(facts, sign)
         days: tuple[tuple[Grain, date], ...] = (
             ("day", facts.day),
             ("month", facts.day.replace(day=1)),
@@ -121,17 +140,42 @@ class Tally:
         for dimension, value in facts.places():
             for grain, first_day in days:
                 key = Key(dimension, grain, value, first_day)
-                self.totals.setdefault(key, Totals()).add(facts, sign)
+                self._add(key, alone)
+
+    def _add(self, key: Key, alone: Totals) -> None:
+        counted = self.totals.get(key)
+        if counted is None:
+            self.totals[key] = alone
+        elif key in self._summed:
+            counted.add_totals(alone)
+        else:
+            self.totals[key] = counted + alone
+            self._summed.add(key)
 
     def records(self, table: _Table) -> Iterator[Record]:
         """The rows of a table, by their keys; none that would change nothing."""
+        records: dict[int, list[Record]] = {}
         for key in sorted(self.totals):
-            for record in _records(table, self.totals[key]):
-                if any(record[name] for name in _NUMBERS[table]):
-                    yield key._asdict() | record
+            totals = self.totals[key]
+            if id(totals) not in records:
+                records[id(totals)] = [*_records(table, totals)]
+            for record in records[id(totals)]:
+                yield {
+                    "dimension": key.dimension,
+                    "grain": key.grain,
+                    "value": key.value,
+                    "first_day": key.first_day,
+                    **record,
+                }
 
 
 def _records(table: _Table, totals: Totals) -> Iterator[Record]:
+    """What the rows of a table say of `totals`, without those that would change nothing."""
+    names = _NUMBERS[table]
+    return (record for record in _all_records(table, totals) if any(record[n] for n in names))
+
+
+def _all_records(table: _Table, totals: Totals) -> Iterator[Record]:
     if table is RollupRow:
         yield dict(zip(COUNTS, totals.amounts, strict=True))
     elif table is LatencyRollupRow:
@@ -162,7 +206,7 @@ def _write(connection: Connection, tally: Tally) -> None:
     for table in _TABLES:
         records = [*tally.records(table)]
         for batch in batches(records):
-            connection.execute(_adding(table, connection.dialect.name), batch)
+            change(connection, _adding(table, connection.dialect.name), batch)
         emptied = [record for record in records if record[_HOW_MANY[table]] < 0]
         if emptied:
             _delete_empty(connection, table, emptied)
@@ -171,13 +215,9 @@ def _write(connection: Connection, tally: Tally) -> None:
 @cache
 def _adding(table: _Table, dialect: str) -> Insert:
     """Adds rows; to those that are there, their numbers."""
-    if dialect == "sqlite":
-        new = sqlite.insert(table)
-        added = {name: getattr(table, name) + new.excluded[name] for name in _NUMBERS[table]}
-        return new.on_conflict_do_update(index_elements=_key_names(table), set_=added)
-    row = postgresql.insert(table)
-    added = {name: getattr(table, name) + row.excluded[name] for name in _NUMBERS[table]}
-    return row.on_conflict_do_update(index_elements=_key_names(table), set_=added)
+    new = insert_into(table, dialect)
+    added = {name: getattr(table, name) + new.excluded[name] for name in _NUMBERS[table]}
+    return new.on_conflict_do_update(index_elements=_key_names(table), set_=added)
 
 
 def _delete_empty(connection: Connection, table: _Table, records: Sequence[Record]) -> None:

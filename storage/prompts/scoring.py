@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import rows_where
 from storage.engine import Database
+from storage.inserting import leave_known
 from storage.models.prompts import PromptRow, ScoreRow
 from storage.models.rollups import ScoringRow
+from storage.prepared import change
 from storage.prompts.rollups import recounted
 from storage.prompts.scores import add_scores, check_score
 from storage.records import PromptId, Score
@@ -23,7 +24,7 @@ _NEW = insert(ScoringRow)
 
 def enqueue(connection: Connection, prompt_id: str) -> None:
     """Let the automatic judges see an answer that was just completed."""
-    connection.execute(_NEW, {"prompt_id": prompt_id})
+    change(connection, _NEW, [{"prompt_id": prompt_id}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,8 @@ class ScoringQueue:
         ]
         wanted = select(PromptRow.prompt_id).where(PromptRow.status == "completed", or_(*lacking))
         with self.database.write() as connection:
-            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-            new = dialect.insert(ScoringRow).from_select(["prompt_id"], wanted)
-            connection.execute(new.on_conflict_do_nothing())
+            new = leave_known(ScoringRow, connection.dialect.name)
+            connection.execute(new.from_select(["prompt_id"], wanted))
         return self.waiting()
 
     def _taken(self, connection: Connection, keys: Sequence[PromptId]) -> list[PromptId]:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.errors import InvalidRecordError
+from storage.inserting import leave_known
 from storage.models.prompts import PromptRow, PromptTagRow
 from storage.names import check_name
+from storage.prepared import change
 from storage.prompts.access import resolved
 from storage.prompts.rollups import recounted
 from storage.records import Principal
@@ -32,7 +33,7 @@ def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
 def add_tags(connection: Connection, prompt_id: str, tags: Sequence[str]) -> None:
     """Put `tags` on a new exchange."""
     if tags:
-        connection.execute(_NEW, [{"prompt_id": prompt_id, "tag": tag} for tag in tags])
+        change(connection, _NEW, [{"prompt_id": prompt_id, "tag": tag} for tag in tags])
 
 
 def all_tags(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -100,9 +101,6 @@ def _remove(connection: Connection, prompt_id: str, tags: Iterable[str]) -> None
 
 def _add_once(connection: Connection, prompt_id: str, tags: Sequence[str]) -> None:
     """Also when somebody else adds them at the same time."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     if tags:
-        connection.execute(
-            dialect.insert(PromptTagRow).on_conflict_do_nothing(),
-            [{"prompt_id": prompt_id, "tag": tag} for tag in tags],
-        )
+        new = leave_known(PromptTagRow, connection.dialect.name)
+        change(connection, new, [{"prompt_id": prompt_id, "tag": tag} for tag in tags])

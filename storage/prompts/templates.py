@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import now
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError, StorageError
+from storage.inserting import leave_known
 from storage.models.prompts import TemplateRow
 from storage.names import check_name, check_text
 
@@ -106,8 +106,7 @@ def _insert_once(
     created_at: datetime | None = None,
 ) -> None:
     """Unless somebody else has added that version at the same time."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    new = dialect.insert(TemplateRow).values(
+    new = leave_known(TemplateRow, connection.dialect.name).values(
         name=name,
         version=version,
         system=text.system,
@@ -116,7 +115,7 @@ def _insert_once(
         sha256=text.sha256,
         created_at=created_at or now(),
     )
-    connection.execute(new.on_conflict_do_nothing())
+    connection.execute(new)
 
 
 def all_templates(connection: Connection) -> list[StoredTemplate]:

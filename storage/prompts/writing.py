@@ -2,18 +2,33 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Row,
+    String,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from storage.clock import now
 from storage.errors import InvalidRecordError, StorageError
-from storage.models.prompts import CitationRow, EvidenceRow, PromptRow
+from storage.inserting import leave_known
+from storage.models.access import SessionRow
+from storage.models.prompts import CitationRow, EvidenceRow, PromptRow, PromptTagRow, ScoreRow
 from storage.names import check_name, check_text, check_values
+from storage.prepared import change
 from storage.prompts import messages
 from storage.prompts.access import number_of
-from storage.prompts.askers import Asker
+from storage.prompts.askers import KNOWN, Asker, asker
+from storage.prompts.counting import COUNTED
 from storage.prompts.idempotency import already_asked, holder
 from storage.prompts.tags import checked_tags
 from storage.records import (
@@ -27,24 +42,64 @@ from storage.records import (
 )
 
 _KEY = PromptRow.prompt_id
-_NEW_PROMPT = {
-    "sqlite": sqlite.insert(PromptRow).on_conflict_do_nothing().returning(_KEY),
-    "postgresql": postgresql.insert(PromptRow).on_conflict_do_nothing().returning(_KEY),
-}
+_TOLD = (
+    "prompt_id",
+    "number",
+    "parent_id",
+    "collection",
+    "generation",
+    "question",
+    "standalone",
+    "rendered",
+    "model",
+    "weights_sha256",
+    "template_sha256",
+    "template_id",
+    "sampling",
+    "circumstances",
+    "application",
+    "category",
+    "idempotency_key",
+    "request_sha256",
+    "status",
+    "created_at",
+)
+_COLUMNS = (*Asker._fields, *_TOLD)
+_VALUES = KNOWN.add_columns(
+    *(bindparam(name, type_=PromptRow.__table__.c[name].type) for name in _TOLD)
+).where(or_(bindparam("session", type_=String).is_(None), SessionRow.session_id.is_not(None)))
 _NEW_EVIDENCE = insert(EvidenceRow)
 _NEW_CITATIONS = insert(CitationRow)
 _CITED = (
     update(EvidenceRow)
     .where(
         EvidenceRow.prompt_id == bindparam("of"),
-        EvidenceRow.chunk_id.in_(bindparam("chunks", expanding=True)),
+        EvidenceRow.chunk_id.in_(
+            select(CitationRow.chunk_id).where(CitationRow.prompt_id == bindparam("of"))
+        ),
     )
     .values(cited=True)
 )
 _IS_OPEN = (PromptRow.prompt_id == bindparam("of"), PromptRow.status == "started")
 _ASKED = select(PromptRow.request_sha256).where(*_IS_OPEN)
-_END = update(PromptRow).where(*_IS_OPEN)
+_END = (
+    update(PromptRow)
+    .where(*_IS_OPEN)
+    .returning(
+        *COUNTED,
+        # Not by the column of the exchange: SQLite is given no table's name here.
+        exists().where(PromptTagRow.prompt_id == bindparam("of")).label("is_tagged"),
+        exists().where(ScoreRow.prompt_id == bindparam("of")).label("is_scored"),
+    )
+)
+_HELD = select(_KEY).where(*_IS_OPEN).with_for_update(key_share=True)
 _TRIES = 3
+
+
+@cache
+def _new_prompt(dialect: str) -> Insert:
+    """Writes nothing where who asks, or in which conversation, is not known yet."""
+    return leave_known(PromptRow, dialect).from_select(_COLUMNS, _VALUES)
 
 
 def new_prompt_id() -> PromptId:
@@ -80,20 +135,19 @@ def check_end(end: PromptEnd) -> None:
     check_text(end.note, "the note")
 
 
-def insert_prompt(
-    connection: Connection, prompt: PromptStart, who: Asker, request_sha256: str
-) -> PromptId:
+def insert_prompt(connection: Connection, prompt: PromptStart, request_sha256: str) -> PromptId:
     """The id of the new row.
 
     Raises `AlreadyAskedError` if somebody else has just taken the idempotency key.
     """
-    values = _started(prompt, who, request_sha256)
-    statement = _NEW_PROMPT[connection.dialect.name]
+    values = _started(prompt, request_sha256)
+    statement = _new_prompt(connection.dialect.name)
     for _ in range(_TRIES):
         prompt_id = new_prompt_id()
         identity = {"prompt_id": prompt_id, "number": number_of(prompt_id)}
-        if connection.execute(statement, {**values, **identity}).first() is not None:
+        if change(connection, statement, [{**values, **identity}]) == 1:
             return prompt_id
+        asker(connection, prompt.user, prompt.session)
         _check_key_is_free(connection, prompt)
     raise StorageError("no free id was found for an exchange; ask again")
 
@@ -105,11 +159,11 @@ def _check_key_is_free(connection: Connection, prompt: PromptStart) -> None:
         raise already_asked(key, held.prompt_id)
 
 
-def _started(prompt: PromptStart, who: Asker, request_sha256: str) -> dict[str, Any]:
+def _started(prompt: PromptStart, request_sha256: str) -> dict[str, Any]:
     return {
+        "user": prompt.user,
+        "session": prompt.session,
         "parent_id": prompt.parent_id,
-        "user_id": who.user_id,
-        "session_id": who.session_id,
         "collection": prompt.collection,
         "generation": prompt.generation,
         "question": prompt.question,
@@ -198,7 +252,7 @@ def insert_evidence(
         for shown in evidence
     ]
     if rows:
-        connection.execute(_NEW_EVIDENCE, rows)
+        change(connection, _NEW_EVIDENCE, rows)
 
 
 def insert_citations(
@@ -226,9 +280,8 @@ def insert_citations(
         for ordinal, citation in enumerate(citations)
     ]
     if rows:
-        connection.execute(_NEW_CITATIONS, rows)
-        cited = sorted({citation.chunk_id for citation in citations})
-        connection.execute(_CITED, {"of": prompt_id, "chunks": cited})
+        change(connection, _NEW_CITATIONS, rows)
+        change(connection, _CITED, [{"of": prompt_id}])
 
 
 def answered_message(connection: Connection, prompt_id: PromptId, answer: str) -> str | None:
@@ -244,11 +297,18 @@ def answered_message(connection: Connection, prompt_id: PromptId, answer: str) -
     return messages.append(connection, asked.request_sha256, [Message("assistant", answer)])
 
 
-def end_prompt(connection: Connection, prompt_id: PromptId, **values: Any) -> None:
-    """Complete a started exchange. What has ended once is never written over."""
-    ended = connection.execute(_END, {"of": prompt_id, "completed_at": now(), **values})
-    if ended.rowcount != 1:
+def end_prompt(connection: Connection, prompt_id: PromptId, **values: Any) -> Row[*tuple[Any, ...]]:
+    """Complete a started exchange; what is to be counted of it.
+
+    What has ended once is never written over.
+    """
+    if connection.dialect.name != "sqlite":
+        # Tags that somebody else adds until now are seen only by a statement that begins after.
+        connection.execute(_HELD, {"of": prompt_id})
+    ended = connection.execute(_END, {"of": prompt_id, "completed_at": now(), **values}).first()
+    if ended is None:
         raise _not_open(prompt_id)
+    return ended
 
 
 def _not_open(prompt_id: PromptId) -> InvalidRecordError:

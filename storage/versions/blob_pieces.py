@@ -14,13 +14,18 @@ PIECE_BYTES = 4 << 20
 
 def put_blob(connection: Connection, sha256: str, pieces: Iterable[bytes]) -> None:
     """Keep `pieces`, whose SHA-256 together is `sha256`, unless they are there."""
-    statement = select(func.count()).select_from(BlobPieceRow).filter_by(sha256=sha256)
-    if connection.execute(statement).scalar_one():
+    if is_there(connection, sha256):
         return
     for ordinal, piece in enumerate(pieces):
         connection.execute(
             insert(BlobPieceRow).values(sha256=sha256, ordinal=ordinal, content=piece)
         )
+
+
+def is_there(connection: Connection, sha256: str) -> bool:
+    """Whether anything is kept under it."""
+    statement = select(func.count()).select_from(BlobPieceRow).filter_by(sha256=sha256)
+    return connection.execute(statement).scalar_one() > 0
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.engine import Database
 from storage.errors import InvalidRecordError, SealError
-from storage.versions.blob_pieces import blob_pieces
+from storage.versions.blob_pieces import blob_pieces, is_there
 from storage.versions.files import (
     Digest,
     copied,
@@ -57,6 +57,15 @@ class ModelFolders:
                 " another version"
             )
         return folder
+
+    def are_kept(self, model: ModelVersion) -> bool:
+        """Whether its weights still are here or in the database: those of what is retired may be,
+        those of what was discarded are not."""
+        if model.state != "retired" or self.of(model).exists():
+            return True
+        with self.database.read() as connection:
+            digests = [file.sha256 for file in model.files.values()]
+            return model.storage == "blob" and all(is_there(connection, one) for one in digests)
 
     def keep(self, model: ModelVersion, fetched: Path) -> Path:
         """Keep a copy of what was fetched from the link of `model`.

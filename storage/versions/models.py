@@ -61,11 +61,29 @@ def insert_model(
     connection.execute(insert(ModelVersionRow).values(state="kept", created_at=now(), **values))
     wanted = VersionReference(values["name"], values["version"])
     model_id = _row(connection, wanted)["model_id"]
+    _relate(connection, model_id, datasets)
+    return find_model(connection, wanted)
+
+
+def also_of(
+    connection: Connection, known: ModelVersion, datasets: Sequence[tuple[DatasetRole, int]]
+) -> ModelVersion:
+    """The version that is there already, which the same came of from these; the caller holds the
+    name."""
+    statement = select(ModelDatasetRow.role, ModelDatasetRow.dataset_id)
+    rows = connection.execute(statement.filter_by(model_id=known.model_id)).all()
+    there = {(row.role, row.dataset_id) for row in rows}
+    _relate(connection, known.model_id, [one for one in datasets if one not in there])
+    return find_model(connection, VersionReference(known.name, known.version))
+
+
+def _relate(
+    connection: Connection, model_id: int, datasets: Sequence[tuple[DatasetRole, int]]
+) -> None:
     for role, dataset_id in datasets:
         connection.execute(
             insert(ModelDatasetRow).values(model_id=model_id, dataset_id=dataset_id, role=role)
         )
-    return find_model(connection, wanted)
 
 
 def find_model(connection: Connection, wanted: VersionReference) -> ModelVersion:
@@ -297,7 +315,7 @@ def _datasets_of(connection: Connection, model_id: int) -> tuple[tuple[DatasetRo
         select(ModelDatasetRow.role, DatasetVersionRow.name, DatasetVersionRow.version)
         .join(DatasetVersionRow, DatasetVersionRow.dataset_id == ModelDatasetRow.dataset_id)
         .where(ModelDatasetRow.model_id == model_id)
-        .order_by(ModelDatasetRow.role.desc(), ModelDatasetRow.dataset_id)
+        .order_by(ModelDatasetRow.role.desc(), ModelDatasetRow.dataset_id.desc())
     )
     return tuple(
         (cast(DatasetRole, role), f"{name}@{version}")

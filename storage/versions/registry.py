@@ -140,7 +140,7 @@ class Versions:
         seed: int | None = None,
     ) -> ModelVersion:
         """Register the model in `folder` (or in one file), kept but not active; the version that
-        is there, if its files are the same.
+        is there, if its files are the same: it is then one of these data sets, too.
 
         The files are copied: into the home, or with `keep="blob"` into the database. With a `link`
         `folder` is what was fetched from there, which the home then only holds a copy of. `sha256`,
@@ -165,7 +165,9 @@ class Versions:
             _check_expected(sha256, over_all(files), over_weights(files))
             with self._holding("model", name) as connection:
                 known = model_versions.same_model(connection, name, over_all(files))
-                return known or self._insert(connection, given, datasets, copy, files)
+                if known is not None:
+                    return model_versions.also_of(connection, known, datasets)
+                return self._insert(connection, given, datasets, copy, files)
 
     def _insert(
         self,

@@ -71,7 +71,8 @@ class ModelVersion:
     weights_sha256: str
     """Over the files of weights, as the history names it."""
     datasets: tuple[tuple[DatasetRole, str], ...]
-    """Data sets as NAME@N, with what each was used for."""
+    """Data sets as NAME@N, with what each was used for; of each use the newest first. There are
+    several where the same came of them."""
     parameters: Mapping[str, Any]
     metrics: Mapping[str, Any]
     seed: int | None

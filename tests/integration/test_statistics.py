@@ -317,7 +317,7 @@ def test_the_program_rates_judges_counts_and_draws(tmp_path: Path) -> None:
     home.mkdir()
     database = Database.in_file(home / "rag.db")
     schema.prepare(database)
-    key = ask(database, session="tea", user="owner", tags=("a,b",))
+    key = ask(database, session="tea", user="owner", tags=("a,b", "=1+1"))
     database.close()
     run(home, "rate", key[:20], "up", "--label", "exact", "--user", "owner")
     run(home, "rate", key, "0.25", "--metric", "clarity", "--comment", "Hm.", "--user", "owner")
@@ -329,6 +329,7 @@ def test_the_program_rates_judges_counts_and_draws(tmp_path: Path) -> None:
     assert means["human", "clarity"] == 0.25
     assert means["automatic", "groundedness"] == 1.0
     assert '"a,b",1,1,1,0,0,0,7' in run(home, "stats", "--by", "tag", "--csv")
+    assert "\n'=1+1,1,1," in run(home, "stats", "--by", "tag", "--csv")
     assert "tea" in run(home, "sessions")
     assert "30 days from" in run(home, "trends")
     for name in ("stats.png", "stats.svg"):
