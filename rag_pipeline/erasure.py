@@ -1,5 +1,5 @@
-"""`rag.forget`: takes a user, a conversation, a document or a source out of everything, and proves
-it.
+"""`rag.forget`: takes a user, a conversation, a document, a source or records of a set out of
+everything, and proves it.
 
 An erasure is a list of steps. Each may be repeated without harm and is noted when it is done, so
 that one that was broken off is completed by running it again; nothing is forgotten of it before
@@ -15,14 +15,23 @@ from typing import Any, Literal
 
 from rag_pipeline.composition import Composition
 from rag_pipeline.erasure_steps import DOCUMENT_STEPS, PERSON_STEPS, Job, Step
+from rag_pipeline.record_erasure import RECORD_STEPS, Concerned, concerned
 from storage.erasing import going, people
-from storage.erasing.ledger import Erasure, Ledger
+from storage.erasing.ledger import Erasure, Ledger, new_salt
+from storage.erasing.turns import alone
 from storage.errors import ErasureError, NotFoundError
 from storage.records import Principal
 from storage.words import UNSTORABLE
 
 Kind = Literal["user", "session", "document", "source"]
 Watch = Callable[[str], None]
+_STEPS = {
+    "user": PERSON_STEPS,
+    "session": PERSON_STEPS,
+    "document": DOCUMENT_STEPS,
+    "source": DOCUMENT_STEPS,
+    "record": RECORD_STEPS,
+}
 _CERTIFICATES = "certificates"
 
 
@@ -83,6 +92,33 @@ class Forgetting:
         plan = self._corpus("source", uri, collection, everywhere=False)
         return self._begun("source", uri, plan, compact=compact)
 
+    def records(
+        self, name: str, where: str, *, with_models: bool = False, compact: bool = False
+    ) -> Forgotten:
+        """The real records of the set `name` that fulfil `where`, a filter on its columns.
+
+        A version that learnt from them stays, but draws no more; `with_models` removes it, with
+        all that it drew. Raises `FilterError`, `NotFoundError`, and `InvalidRecordError` where it
+        is true of all records.
+        """
+        self.resume()
+        salt = new_salt()
+        found = self.parts.record_sets.matching(name, where, salt=salt)
+        plan = {
+            "set": name,
+            "records": found.records,
+            "marks": sorted(found.marks),
+            "datasets": [*found.datasets],
+            "with_models": with_models,
+        }
+        return self._begun("record", f"{name}\n{where}", plan, compact=compact, salt=salt)
+
+    def preview_records(self, name: str, where: str) -> Concerned:
+        """What `records` would take out, and who has learnt it; nothing is changed. Raises as
+        `records` does."""
+        self._check_owner()
+        return concerned(self.parts, name, where)
+
     def preview(
         self,
         kind: Kind,
@@ -102,8 +138,12 @@ class Forgetting:
             return going.counted(connection, plan["sources"])
 
     def resume(self) -> list[Forgotten]:
-        """Complete what was begun and broken off, oldest first."""
+        """Complete what was begun and broken off, oldest first; waits for erasures under way."""
         self._check_owner()
+        with alone(self.parts.database):
+            return self._resumed()
+
+    def _resumed(self) -> list[Forgotten]:
         ledger = Ledger(self.parts.database)
         return [self._completed(ledger, erasure) for erasure in ledger.unfinished()]
 
@@ -151,21 +191,28 @@ class Forgetting:
             raise ErasureError("only an owner may erase what is on record; ask one to")
 
     def _begun(
-        self, kind: Kind, subject: str, plan: Mapping[str, Any], *, compact: bool
+        self,
+        kind: Kind | Literal["record"],
+        subject: str,
+        plan: Mapping[str, Any],
+        *,
+        compact: bool,
+        salt: str | None = None,
     ) -> Forgotten:
-        self.resume()
-        ledger = Ledger(self.parts.database)
-        erasure = ledger.begin(
-            kind,
-            subject,
-            requested_by=self.principal.name,
-            plan={**plan, "compact": compact},
-        )
-        return self._completed(ledger, erasure)
+        with alone(self.parts.database):
+            self._resumed()
+            ledger = Ledger(self.parts.database)
+            erasure = ledger.begin(
+                kind,
+                subject,
+                requested_by=self.principal.name,
+                plan={**plan, "compact": compact},
+                salt=salt,
+            )
+            return self._completed(ledger, erasure)
 
     def _completed(self, ledger: Ledger, erasure: Erasure) -> Forgotten:
-        steps = DOCUMENT_STEPS if erasure.kind in ("document", "source") else PERSON_STEPS
-        for name, step in steps:
+        for name, step in _STEPS.get(erasure.kind, ()):
             if erasure.is_due(name):
                 self.watch(name)
                 erasure = _done(ledger, Job(self.parts, ledger, erasure), name, step)
@@ -182,10 +229,13 @@ def _done(ledger: Ledger, job: Job, name: str, step: Step) -> Erasure:
 
 
 def _said(erasure: Erasure) -> dict[str, Any]:
-    """What the certificate says of what was done."""
+    """What the certificate says of what was done. (What has no steps, a pruning, was done before
+    it was put on record.)"""
+    if erasure.kind not in _STEPS:
+        return {"counts": {}}
     done = dict(erasure.done)
     proof, compacted = done.pop("scan"), done.pop("compact")
-    exports = done.pop("exports", {})
+    exports = {**done.pop("exports", {}), **done.pop("learners", {})}
     done.pop("again", None)
     counts = {step: counted for step, counted in done.items() if counted}
     return {"counts": counts, "scan": proof, **exports, "not_reached": compacted["not_reached"]}

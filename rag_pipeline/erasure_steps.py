@@ -20,7 +20,7 @@ from storage.errors import ErasureError
 from storage.lease import writer_lease
 from storage.records import LOCAL_OWNER, SourceId
 
-_NEEDLES = 4_096
+NEEDLES = 4_096
 """Windows of each width that are kept to look for at the end: the same sample each time."""
 
 
@@ -62,7 +62,7 @@ def _survey_person(job: Job) -> Mapping[str, Any]:
         stays = people.staying(connection, who)
     # Whoever asks for it stands in its certificate.
     asking = Needles.of(salt, window_of_name(job.erasure.requested_by, salt))
-    needles = found.without(elsewhere(database, found, stays)).without(asking).sampled(_NEEDLES)
+    needles = found.without(elsewhere(database, found, stays)).without(asking).sampled(NEEDLES)
     job.replan(needles=needles.as_json())
     return {}
 
@@ -137,7 +137,7 @@ def _history(job: Job) -> Mapping[str, Any]:
     taking = Quoting(needles=texts, documents=frozenset(goes.documents), places=places, shown=shown)
     counts = quoting.take_out(database, taking)
     names = names.without(elsewhere(database, names, stays))
-    job.replan(needles=texts.sampled(_NEEDLES).joined(names.sampled(_NEEDLES)).as_json())
+    job.replan(needles=texts.sampled(NEEDLES).joined(names.sampled(NEEDLES)).as_json())
     return counts
 
 
@@ -227,13 +227,14 @@ _REPEATABLE = (
     "members",
     "exchanges",
     "asker",
+    "records",
     "late_answers",
     "indexes",
     "leftovers",
     "compact",
 )
 """Done again when something was found all the same: it may have come in meanwhile."""
-_PROOF: tuple[tuple[str, Step], ...] = (
+PROOF: tuple[tuple[str, Step], ...] = (
     ("leftovers", _leftovers),
     ("compact", _compact),
     ("scan", _scan),
@@ -244,7 +245,7 @@ PERSON_STEPS: tuple[tuple[str, Step], ...] = (
     ("members", _members_person),
     ("exchanges", _exchanges),
     ("asker", _asker),
-    *_PROOF,
+    *PROOF,
 )
 DOCUMENT_STEPS: tuple[tuple[str, Step], ...] = (
     ("withdrawal", _withdraw),
@@ -255,5 +256,5 @@ DOCUMENT_STEPS: tuple[tuple[str, Step], ...] = (
     ("corpus", _rows),
     ("late_answers", _late),
     ("indexes", _indexes),
-    *_PROOF,
+    *PROOF,
 )

@@ -75,6 +75,7 @@ class SqlSource:
             with streaming.execute(self._statement(names)) as result:
                 if not result.returns_rows:
                     raise StorageError("the query gives no rows: write it as a SELECT")
+                _check_columns([*result.keys()])
                 for row in result.mappings():
                     yield dict(row)
 
@@ -131,3 +132,10 @@ class SqlSource:
         line = " ".join((primary or str(error)).split())
         password = str(self.url.password or "")
         return line.replace(password, "***") if password else line
+
+
+def _check_columns(names: Sequence[str]) -> None:
+    """Raise `StorageError` for two columns of one name, of which a row could only keep one."""
+    for name in names:
+        if names.count(name) > 1:
+            raise StorageError(f"the query gives several columns {name!r}: name each by AS")

@@ -1,7 +1,7 @@
 """`rag forget`"""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +17,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _STEPS = {
     "withdrawal": "taking it out of every search",
     "survey": "learning what to look for at the end",
+    "learners": "looking for what has learnt it",
+    "models": "removing what has learnt it, if that is wanted",
+    "fits": "removing what was learnt half-way",
+    "records": "taking the records out",
     "history": "taking it out of what was asked and answered",
     "exports": "looking for it in data sets",
     "members": "taking it out of data sets",
@@ -31,7 +35,7 @@ _STEPS = {
 }
 
 
-def _erases(command: Command) -> Command:
+def erases(command: Command) -> Command:
     for option in (
         click.option("--dry-run", is_flag=True, help="Say how much would go; change nothing."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
@@ -74,8 +78,8 @@ def resume(as_json: bool, home: Path | None, database: str | None) -> None:
       rag forget resume
     """
     with opened(home, database) as rag:
-        done = _watched(rag.forget, quiet=as_json).resume()
-    _print_all(done, as_json=as_json)
+        done = watched(rag.forget, quiet=as_json).resume()
+    print_all(done, as_json=as_json)
 
 
 @forget.command("list")
@@ -94,7 +98,7 @@ def list_erasures(as_json: bool, home: Path | None, database: str | None) -> Non
 
 @forget.command()
 @click.argument("name")
-@_erases
+@erases
 def user(name: str, **given: Any) -> None:
     """Forget all that somebody asked, was told, said of answers and uploaded.
 
@@ -109,7 +113,7 @@ def user(name: str, **given: Any) -> None:
 @forget.command()
 @click.argument("user_name", metavar="USER")
 @click.argument("name")
-@_erases
+@erases
 def session(user_name: str, name: str, **given: Any) -> None:
     """Forget one conversation of a user.
 
@@ -131,7 +135,7 @@ def session(user_name: str, name: str, **given: Any) -> None:
 @click.argument("document_id", metavar="ID")
 @_one_collection
 @click.option("--everywhere", is_flag=True, help="Its text too where other sources have it.")
-@_erases
+@erases
 def document(document_id: str, collection: str | None, everywhere: bool, **given: Any) -> None:
     """Forget the document that its source gives this ID, or that has this key.
 
@@ -153,7 +157,7 @@ def document(document_id: str, collection: str | None, everywhere: bool, **given
 @forget.command()
 @click.argument("uri")
 @_one_collection
-@_erases
+@erases
 def source(uri: str, collection: str | None, **given: Any) -> None:
     """Forget all that was found at one place.
 
@@ -184,21 +188,21 @@ def _run(
             _print_counts(counts, as_json=given["as_json"])
             return
         if not given["yes"]:
-            _confirm(counts)
-        forgotten = work(_watched(rag.forget, quiet=given["as_json"]))
-    _print_all([forgotten], as_json=given["as_json"], alone=True)
+            ask_first(_counted(counts))
+        forgotten = work(watched(rag.forget, quiet=given["as_json"]))
+    print_all([forgotten], as_json=given["as_json"], alone=True)
 
 
-def _confirm(counts: Mapping[str, int]) -> None:
+def ask_first(would_go: Iterable[str]) -> None:
     """Whoever is not at a terminal has to say so beforehand."""
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is there to be asked; say --yes, or --dry-run to look first")
-    for name, count in counts.items():
-        say(f"  {count:>8} {name.replace('_', ' ')}")
+    for line in would_go:
+        say(f"  {line}")
     click.confirm("Forget this? It can't be undone.", abort=True, err=True)
 
 
-def _watched(forget: "Forgetting", *, quiet: bool) -> "Forgetting":
+def watched(forget: "Forgetting", *, quiet: bool) -> "Forgetting":
     from dataclasses import replace
 
     return forget if quiet else replace(forget, watch=lambda step: say(f"{_STEPS[step]} …"))
@@ -208,11 +212,16 @@ def _print_counts(counts: Mapping[str, int], *, as_json: bool) -> None:
     if as_json:
         print_json({"would_forget": dict(counts)})
         return
+    for line in _counted(counts):
+        click.echo(line)
+
+
+def _counted(counts: Mapping[str, int]) -> Iterator[str]:
     for name, count in counts.items():
-        click.echo(f"{count:>8} {name.replace('_', ' ')}")
+        yield f"{count:>8} {name.replace('_', ' ')}"
 
 
-def _print_all(done: "list[Forgotten]", *, as_json: bool, alone: bool = False) -> None:
+def print_all(done: "list[Forgotten]", *, as_json: bool, alone: bool = False) -> None:
     if as_json:
         certificates = [one.certificate for one in done]
         print_json(certificates[0] if alone else {"completed": certificates})
@@ -225,8 +234,16 @@ def _print_all(done: "list[Forgotten]", *, as_json: bool, alone: bool = False) -
 
 def _print_certificate(forgotten: "Forgotten") -> None:
     said = forgotten.certificate
-    proof = said["scan"]
     click.echo(f"erasure {said['erasure_id']} is complete: {_removed(said['counts'])}")
+    if "scan" in said:
+        _print_proof(said)
+    click.echo(
+        f"certificate {said['sha256']}" + (f" in {forgotten.path}" if forgotten.path else "")
+    )
+
+
+def _print_proof(said: Mapping[str, Any]) -> None:
+    proof = said["scan"]
     click.echo(
         f"looked through {proof['columns']} columns and {proof['files']} files for"
         f" {proof['needles']} traces: none is left"
@@ -235,12 +252,13 @@ def _print_certificate(forgotten: "Forgotten") -> None:
         click.echo(f"exported elsewhere, yours to delete: {name}")
     for name in said.get("models_trained_on_it", ()):
         click.echo(f"trained on it, and so may still know of it: {name}")
+    for batch in said.get("batches_drawn_by_them", ()):
+        click.echo(f"drawn by what was trained on it: batch {batch}")
+    for name in said.get("models_deleted", ()):
+        click.echo(f"trained on it, and removed: {name}")
     for name in proof["compressed_files"]:
         click.echo(f"compressed, and so not looked into: {name}")
     click.echo(f"not reached: {'; '.join(said['not_reached'])}")
-    click.echo(
-        f"certificate {said['sha256']}" + (f" in {forgotten.path}" if forgotten.path else "")
-    )
 
 
 def _removed(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, opened
-from rag_pipeline.cli.output import print_json
+from rag_pipeline.cli.output import print_json, say
 from rag_pipeline.cli.synth_fit import fit
+from rag_pipeline.cli.synth_forget import forget
 from rag_pipeline.cli.synth_load import columns, load
 from rag_pipeline.cli.synth_questions import questions
 from rag_pipeline.cli.synth_sample import report, sample
@@ -26,6 +27,7 @@ def synth() -> None:
 
 synth.add_command(load)
 synth.add_command(fit)
+synth.add_command(forget)
 synth.add_command(questions)
 synth.add_command(sample)
 synth.add_command(report)
@@ -105,6 +107,9 @@ def show(
     metavar="COLUMN",
     help="Count each of its values in the card; may be given more than once.",
 )
+@click.option(
+    "--raw", is_flag=True, help="In CSV, leave texts as they are that spreadsheets would run."
+)
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @as_json_option
 @at_home
@@ -115,6 +120,7 @@ def export(
     batch: int | None,
     split: "Split | None",
     slices: tuple[str, ...],
+    raw: bool,
     force: bool,
     as_json: bool,
     home: Path | None,
@@ -138,6 +144,7 @@ def export(
                 batch_id=batch,
                 split=split,
                 slices=slices,
+                raw=raw,
                 overwrite=force,
             )
         )
@@ -146,6 +153,11 @@ def export(
     else:
         click.echo(f"{exported.path}: {exported.real} real, {exported.synthetic} synthetic records")
         click.echo(f"{exported.card}: what they are, and how good")
+        if exported.defused:
+            say(
+                f"{exported.defused} cells begin like formulas and got an apostrophe, so that no"
+                " spreadsheet runs them; --raw leaves them as they are"
+            )
 
 
 @synth.command()

@@ -124,8 +124,9 @@ def _settings(given: Sequence[str]) -> dict[str, Any]:
 def _print(fitted: "Fitted") -> None:
     trained = fitted.trained
     early = ", stopped early" if trained.stopped_early else ""
+    series = "" if fitted.series is None else f" of {fitted.series} series"
     click.echo(
-        f"{fitted.model.reference}: {fitted.records} records by {fitted.method},"
+        f"{fitted.model.reference}: {fitted.records} records{series} by {fitted.method},"
         f" {len(trained.losses)} steps{early}, best after {trained.best.step}"
     )
     figures = ", ".join(f"{name} {one:.3f}" for name, one in fitted.nearness.items())

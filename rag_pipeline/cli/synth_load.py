@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from storage.record_sets.values import RecordSet
 
 
+_ROLES = {
+    None: "",
+    "series": ", names the series of each: not learnt",
+    "time": ", orders each series",
+}
+
+
 @click.command()
 @click.argument("name")
 @click.argument("file", type=ANY_PATH, required=False)
@@ -28,6 +35,16 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="COLUMN",
     help="It tells records apart, and is not learnt; may be given more than once.",
+)
+@click.option(
+    "--series",
+    metavar="COLUMN",
+    help="It says which series a record belongs to, as visits belong to a patient.",
+)
+@click.option(
+    "--time",
+    metavar="COLUMN",
+    help="With --series: its numbers or dates order each; else as they come.",
 )
 @click.option(
     "--constraint",
@@ -45,6 +62,8 @@ def load(
     url: str | None,
     schema: Path | None,
     keys: tuple[str, ...],
+    series: str | None,
+    time: str | None,
     constraints: tuple[str, ...],
     as_json: bool,
     home: Path | None,
@@ -58,6 +77,7 @@ def load(
     \b
     Example:
       rag synth load people people.csv --key id
+      rag synth load visits visits.csv --series patient --time visited_at
       rag synth load people --query "SELECT * FROM people" --from sqlite:///people.db
     """
     if (file is None) == (query is None) or (query is None) != (url is None):
@@ -73,6 +93,8 @@ def load(
                 url=url,
                 schema=schema,
                 keys=keys,
+                series=series,
+                time=time,
                 constraints=constraints,
             )
         )
@@ -99,7 +121,7 @@ def _print_loaded(loaded: "Loaded") -> None:
 def columns(found: "RecordSet") -> Iterator[str]:
     """What its records have, a line each."""
     for column in found.schema:
-        key = ", key: not learnt" if column.get("is_key") else ""
+        key = ", key: not learnt" if column.get("is_key") else _ROLES[column.get("role")]
         decimals = column.get("decimals")
         kind = column["kind"] if decimals is None else f"{column['kind']}, {decimals} decimals"
         yield f"  {column['name']:<20} {kind}{key}"

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=1_000, show_default=True, help="Records."
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    default=1_000,
+    show_default=True,
+    help="Records, or whole series of a set that has them.",
 )
 @click.option("--model", metavar="NAME@N", help="What draws; else the active or newest version.")
 @click.option(
-    "--where", metavar="EXPR", help="What each must be, like \"age >= 65 and trade = 'clerk'\"."
+    "--where",
+    metavar="EXPR",
+    help="What each must be, like \"age >= 65 and trade = 'clerk'\"; of series, what never changes"
+    " in them.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Else one that no batch was drawn with.")
 @click.option(
@@ -153,7 +161,8 @@ def _limits(given: Sequence[str]) -> dict[str, float]:
 def _lines(sampled: "Sampled") -> Iterator[str]:
     where = "" if sampled.wanted.where is None else f" where {sampled.wanted.where}"
     copies = f", {sampled.copies} copies dropped" if sampled.copies else ""
-    drawn = f"{len(sampled.drawn)} records{where}{copies}"
+    series = "" if sampled.series is None else f" of {sampled.series} series"
+    drawn = f"{len(sampled.drawn)} records{series}{where}{copies}"
     yield f"{sampled.model.reference}, seed {sampled.seed}: {drawn}"
     yield from _verdict(sampled.verdict.as_json())
     if sampled.stored:
@@ -168,7 +177,8 @@ def _lines(sampled: "Sampled") -> Iterator[str]:
 def _report_lines(report: Mapping[str, Any]) -> Iterator[str]:
     said = report["provenance"]
     where = "" if said["where"] is None else f" where {said['where']}"
-    yield f"{said['drawn']} records by {said['method']}{where}, seed {said['seed']}"
+    series = f" of {said['series']} series" if "series" in said else ""
+    yield f"{said['drawn']} records{series} by {said['method']}{where}, seed {said['seed']}"
     yield from _verdict(report["verdict"])
     for check in report["verdict"]["checks"]:
         sign = ">=" if check["is_least"] else "<="

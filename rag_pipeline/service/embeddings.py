@@ -15,7 +15,8 @@ from rag_pipeline.service.errors import (
     UnsupportedError,
 )
 from rag_pipeline.service.shapes import Given, Shape, Text
-from storage.records import VECTOR_DTYPE, Vectors
+from storage.records import Vectors
+from storage.vectors import VECTOR_DTYPE
 
 router = APIRouter(prefix="/v1/embeddings", tags=["embeddings"])
 _MOST_TEXTS = 2048

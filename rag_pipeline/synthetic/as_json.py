@@ -9,12 +9,15 @@ from storage.versions.values import ModelVersion
 
 def set_json(found: RecordSet, models: Sequence[ModelVersion]) -> dict[str, Any]:
     """A set, and what learnt it."""
+    roles = {column.get("role"): column["name"] for column in found.schema}
     return {
         "name": found.name,
         "real": found.real,
         "synthetic": found.synthetic,
         "holdout": found.holdout,
         "columns": [dict(column) for column in found.schema],
+        "series": roles.get("series"),
+        "time": roles.get("time"),
         "constraints": [*found.constraints],
         "created_at": found.created_at.isoformat(),
         "models": [_model_json(model) for model in models],

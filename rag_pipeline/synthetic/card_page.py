@@ -19,6 +19,11 @@ _PRIVACY = frozenset(
         "nearest_ratio",
     }
 )
+_ROLES: Mapping[str | None, str] = {
+    None: "",
+    "series": ", names the series",
+    "time": ", orders each series",
+}
 Json = Mapping[str, Any]
 
 
@@ -42,6 +47,17 @@ def _summary(card: Json) -> Iterator[str]:
         f" {count['real']:,} real and {count['synthetic']:,} synthetic records (SHA-256"
         f" `{card['sha256']}`)."
     )
+    if "series" in card:
+        of = card["series"]
+        yield (
+            f"They make {of['real']:,} real and {of['synthetic']:,} synthetic series; those of each"
+            " stand together, in order."
+        )
+    if "defused" in card:
+        yield (
+            f"In {card['defused']:,} cells an apostrophe stands before a text that a spreadsheet"
+            " would run as a formula; it is not part of the text."
+        )
     if count["synthetic"]:
         yield _WARNING
     yield _table(("tag", "says"), card["tags"].items())
@@ -55,7 +71,7 @@ def _columns(card: Json) -> Iterator[str]:
     rows = [
         (
             column["name"],
-            column["kind"] + (", key" if column.get("is_key") else ""),
+            column["kind"] + (", key" if column.get("is_key") else _ROLES[column.get("role")]),
             *(_share(card["missing"].get(column["name"], {}).get(one, 0)) for one in origins),
         )
         for column in card["columns"]

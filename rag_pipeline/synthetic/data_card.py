@@ -6,9 +6,9 @@ al., "Data Cards", FAccT 2022: what can be said of them without asking anybody.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from random import Random
 from typing import Any
 
@@ -41,6 +41,8 @@ class DataCard:
     made_at: datetime
     records: Mapping[str, int]
     """By origin."""
+    series: Mapping[str, int] | None
+    """By origin, where records make series."""
     missing: Mapping[str, Mapping[str, float]]
     """By column with anything missing: the share, by origin."""
     batches: tuple[RecordBatch, ...]
@@ -59,6 +61,7 @@ class DataCard:
             "made_at": self.made_at.isoformat(),
             "made_by": f"rag-pipeline-service {code_version()}",
             "records": dict(self.records),
+            **({} if self.series is None else {"series": dict(self.series)}),
             "tags": dict(zip(TAGS, tags, strict=True)),
             "about": dict(self.record_set.about),
             "columns": self.schema.as_json(),
@@ -87,6 +90,8 @@ class CardMaker:
         self._records: Counter[str] = Counter(real=0, synthetic=0)
         self._batches: Counter[int] = Counter()
         self._missing: Counter[tuple[str, str]] = Counter()
+        self._key = schema.with_role("series")
+        self._series: dict[str, set[object]] = {"real": set(), "synthetic": set()}
         self._synthetic = _Sample()
         for name in slices:
             if not schema.column(name).is_learnt:
@@ -97,6 +102,8 @@ class CardMaker:
         for record in records:
             self._records[record.origin] += 1
             self._batches[record.batch_id] += 1
+            if self._key is not None:
+                self._series[record.origin].add(record.values[self._key])
             for name, value in record.values.items():
                 if value is None:
                     self._missing[name, record.origin] += 1
@@ -114,6 +121,9 @@ class CardMaker:
             sha256=sha256_of(file),
             made_at=now(),
             records=dict(self._records),
+            series=None
+            if self._key is None
+            else {origin: len(names) for origin, names in self._series.items()},
             missing=self._shares_missing(),
             batches=tuple(batch for batch in batches if batch.batch_id in self._batches),
             slices=tuple(self._sliced()),
@@ -158,7 +168,7 @@ class _Sample:
 
     def table(self, schema: Schema) -> Table:
         """Of those columns that are compared."""
-        columns = tuple(column for column in schema.columns if column.is_learnt)
+        columns = tuple(replace(column, role=None) for column in schema.columns if column.is_learnt)
         return table_in(self._kept, Schema(columns=columns))
 
 
@@ -169,7 +179,7 @@ def _batch_json(batch: RecordBatch) -> dict[str, Any]:
         "records": batch.records,
         "sha256": batch.sha256,
         "dataset": batch.dataset,
-        "source": batch.source,
+        "source": batch.source and _name_of(batch.source),
         "generator_id": batch.generator_id,
         "model": batch.model,
         "weights_sha256": batch.weights_sha256,
@@ -184,6 +194,13 @@ def _batch_json(batch: RecordBatch) -> dict[str, Any]:
         "created_at": batch.created_at.isoformat(),
     }
     return {name: value for name, value in said.items() if value not in (None, {})}
+
+
+def _name_of(source: str) -> str:
+    """Where records came from without the folders or the server that it is in: a card goes where
+    these are nobody's business."""
+    place, colon, query = source.partition(": ") if "://" in source else (source, "", "")
+    return PurePath(place.replace("\\", "/")).name + colon + query
 
 
 def _pruned(report: Any) -> Any:

@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from rag_pipeline.csv_cells import harmless, is_formula
 from rag_pipeline.datasets.errors import DatasetError
 from rag_pipeline.datasets.files import arrow, new_file
 from rag_pipeline.synthetic.card_page import as_markdown
 from rag_pipeline.synthetic.data_card import CardMaker
+from rag_pipeline.synthetic.kinds import kind_of
+from rag_pipeline.synthetic.series_order import by_series
 from rag_pipeline.synthetic.tables.table import Schema
 from rag_pipeline.synthetic.tables.values import Kind
 from storage.record_sets.coding import TAGS
@@ -49,6 +53,8 @@ class ExportWanted:
     split: Split | None = None
     slices: tuple[str, ...] = ()
     """Columns by whose values the card is divided."""
+    raw: bool = False
+    """Whether CSV has texts as they are that a spreadsheet would run as formulas."""
     overwrite: bool = False
 
 
@@ -62,6 +68,8 @@ class Exported:
     real: int
     synthetic: int
     images: int
+    defused: int
+    """Cells of CSV that got an apostrophe, for they begin like formulas."""
     sha256: str
     """Of the file."""
 
@@ -71,6 +79,7 @@ class Exported:
             "card": str(self.card),
             "records": {"real": self.real, "synthetic": self.synthetic},
             "images": self.images,
+            "defused": self.defused,
             "sha256": self.sha256,
         }
 
@@ -79,10 +88,13 @@ def export(sets: RecordSets, wanted: ExportWanted) -> Exported:
     """Write the records and the card. Raises `NotFoundError`, `InvalidRecordError`, `TableError`
     for slices by what is no column, and `DatasetError` where files are in the way or can't be
     written."""
-    write = _writer(wanted.path)
+    cells = _Cells(is_raw=wanted.raw)
+    write = _writer(wanted.path, cells)
     found = sets.get(wanted.name)
     schema = Schema.from_json(found.schema)
     rows = sets.rows(wanted.name, wanted.origin, batch_id=wanted.batch_id, split=wanted.split)
+    if kind_of(schema) == "series":
+        rows = by_series(rows, schema)
     card = CardMaker(sets, found, schema, wanted.path.name, wanted.slices)
     markdown, as_json = (wanted.path.with_name(f"{wanted.path.name}.card{e}") for e in _ENDINGS)
     with (
@@ -94,7 +106,7 @@ def export(sets: RecordSets, wanted: ExportWanted) -> Exported:
         write(file, schema, _tagged(card.seen(rows), schema, images))
         file.flush()
         made = card.made(Path(file.name))
-        said = made.as_json()
+        said = made.as_json() | ({"defused": cells.defused} if cells.defused else {})
         json_file.write(json.dumps(said, indent=1, ensure_ascii=False).encode())
         markdown_file.write(as_markdown(said).encode())
     return Exported(
@@ -103,6 +115,7 @@ def export(sets: RecordSets, wanted: ExportWanted) -> Exported:
         real=made.records["real"],
         synthetic=made.records["synthetic"],
         images=images.written,
+        defused=cells.defused,
         sha256=made.sha256,
     )
 
@@ -171,16 +184,32 @@ def _tagged(records: Iterable[StoredRecord], schema: Schema, images: _Images) ->
 
 def check_form(path: Path) -> None:
     """Raise `DatasetError` for a file that can't be written to, before any work."""
-    _writer(path)
+    _writer(path, _Cells())
     if path.exists():
         raise DatasetError(f"{path} is there already: name another file, or remove it")
 
 
-def _writer(path: Path) -> Write:
+@dataclass(slots=True)
+class _Cells:
+    """What stands in CSV for a value."""
+
+    is_raw: bool = False
+    defused: int = 0
+
+    def __call__(self, value: object) -> object:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if self.is_raw or not is_formula(value):
+            return value
+        self.defused += 1
+        return harmless(value)
+
+
+def _writer(path: Path, cells: _Cells) -> Write:
     """By the name's ending. Raises `DatasetError`."""
     match path.suffix.lower():
         case ".csv":
-            return _write_csv
+            return partial(_write_csv, cells)
         case ".jsonl":
             return _write_jsonl
         case ".parquet":
@@ -189,17 +218,14 @@ def _writer(path: Path) -> Write:
     raise DatasetError(f"{path} names no known form: let it end in .csv, .jsonl or .parquet")
 
 
-def _write_csv(file: BinaryIO, schema: Schema, rows: Iterable[Row]) -> None:
+def _write_csv(cells: _Cells, file: BinaryIO, schema: Schema, rows: Iterable[Row]) -> None:
     text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, [*(column.name for column in schema.columns), *TAGS])
-    writer.writeheader()
+    writer = csv.writer(text)
+    names = [*(column.name for column in schema.columns), *TAGS]
+    writer.writerow(map(cells, names))
     for row in rows:
-        writer.writerow({name: _in_csv(value) for name, value in row.items()})
+        writer.writerow([cells(row[name]) for name in names])
     text.detach()
-
-
-def _in_csv(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _write_jsonl(file: BinaryIO, _schema: Schema, rows: Iterable[Row]) -> None:

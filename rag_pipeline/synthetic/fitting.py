@@ -17,7 +17,7 @@ from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.fitting_report import LARGEST_BLOB, Fitted, FitWanted
 from rag_pipeline.synthetic.generator import Generator, check_seed
 from rag_pipeline.synthetic.judging.report import training_curve
-from rag_pipeline.synthetic.kinds import kind_of
+from rag_pipeline.synthetic.kinds import count_of, kind_of
 from rag_pipeline.synthetic.methods import DEFAULT_OF, method, methods, settings_of
 from rag_pipeline.synthetic.record_tables import (
     SetTables,
@@ -27,12 +27,14 @@ from rag_pipeline.synthetic.record_tables import (
     set_tables,
 )
 from rag_pipeline.synthetic.saved import save_generator
+from rag_pipeline.synthetic.tables.table import Table
 from rag_pipeline.training.checkpoints import CheckpointFile
 from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.training.loss_curve import check_loss_curve, draw_loss_curve
 from rag_pipeline.training.progress import Progress, ignore
 from rag_pipeline.training.workplace import alone, result_folder
-from rag_pipeline.versions.mlflow import publish
+from rag_pipeline.versions.errors import RegistryError
+from rag_pipeline.versions.mlflow import check_server, publish
 from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
 from storage.record_sets.values import RecordSet, WantedOrigin
@@ -41,12 +43,12 @@ from storage.versions.values import ModelVersion, checked_name
 if TYPE_CHECKING:
     from rag_pipeline.training.loop import Trained
 
-FEWEST_RECORDS = 500
-"""Below it, what is learnt are the records themselves rather than what they are like."""
+CHECKPOINT = "synthetic.safetensors"
+"""In the folder of a training: how far it has come."""
 _DEEPEST = 1
 _MEASURE = "validation"
 _MOST_COMPARED = 2_000
-"""Records that are drawn to say at once how good it is."""
+"""Records, or series, that are drawn to say at once how good it is."""
 _FORM = 1
 """Raised when the same records and settings give other weights."""
 
@@ -68,10 +70,8 @@ def fit(
     run.check()
     tables = run.tables()
     with alone(parts.settings.home, wanted.model_name) as folder:
-        checkpoints = CheckpointFile(
-            path=folder / "synthetic.safetensors", fingerprint=run.fingerprint(tables)
-        )
-        tell(f"learning {len(tables.training)} records by {run.method}")
+        checkpoints = CheckpointFile(path=folder / CHECKPOINT, fingerprint=run.fingerprint(tables))
+        tell(f"learning {run.told(tables.training, tables)} by {run.method}")
         generator, trained = run.fit(tables, checkpoints)
         with result_folder(folder) as result:
             model, found = run.registered(generator, trained, tables, result)
@@ -84,6 +84,7 @@ def fit(
         trained=trained,
         nearness=found,
         records=len(tables.training),
+        series=run.series(tables),
         link=run.published(model),
     )
 
@@ -125,11 +126,25 @@ class _Run:
     @property
     def settings(self) -> Any:
         """Of the method. Raises `SyntheticError` for what it can't be set to."""
-        own = settings_of(self.chosen, self.wanted.settings)
+        own = settings_of(self.chosen, {**self.wanted.settings, **self._layout})
         if not self.constraints:
             return own
         given = {"method": self.chosen, "settings": asdict(own)}
         return settings_of("table/constrained", {"constraints": self.constraints, **given})
+
+    @property
+    def _layout(self) -> dict[str, str | None]:
+        """What the set says of its series, which nobody is asked twice."""
+        schema = schema_of(self.record_set)
+        if schema.with_role("series") is None:
+            return {}
+        found = {"key": schema.with_role("series"), "time": schema.with_role("time")}
+        for name in found.keys() & self.wanted.settings.keys():
+            raise SyntheticError(
+                f"{self.wanted.name!r} says itself what the {name} of its series is: leave out"
+                f" --set {name}"
+            )
+        return found
 
     def check(self) -> None:
         """Raise for all that can be refused before any work is."""
@@ -145,6 +160,8 @@ class _Run:
                 )
         if wanted.plot is not None:
             check_loss_curve(wanted.plot)
+        if wanted.link is not None:
+            check_server(wanted.link)
 
     def tables(self) -> SetTables:
         """What is learnt and what is held out, if it can be learnt so."""
@@ -156,10 +173,11 @@ class _Run:
                 f"{wanted.name!r} holds records whose generator learnt synthetic ones itself:"
                 " delete their batches, or learn the real ones alone"
             )
-        if len(tables.training) < FEWEST_RECORDS and not wanted.allow_few:
+        count, kind = count_of(tables.kind, tables.training), tables.kind
+        if count < kind.fewest and not wanted.allow_few:
             raise SyntheticError(
-                f"{wanted.name!r} has {len(tables.training)} records to learn from: below"
-                f" {FEWEST_RECORDS} they are learnt by heart; load more, or say --allow-few"
+                f"{wanted.name!r} has {count} {kind.unit} to learn from: below {kind.fewest} they"
+                " are learnt by heart; load more, or say --allow-few"
             )
         if wanted.target is not None:
             tables.schema.column(wanted.target)
@@ -188,9 +206,19 @@ class _Run:
             "set": wanted.name,
             "schema_sha256": tables.schema.sha256,
             "records": len(tables.training),
+            **({} if self.series(tables) is None else {"series": self.series(tables)}),
             "depth": tables.depth,
             "target": wanted.target,
         }
+
+    def series(self, tables: SetTables) -> int | None:
+        """How many are learnt from, where records make series."""
+        return count_of(tables.kind, tables.training) if tables.kind.name == "series" else None
+
+    def told(self, table: Table, tables: SetTables) -> str:
+        """How much that is, in words."""
+        said = f"{len(table)} records"
+        return f"{said} of {count_of(tables.kind, table)} series" if self.series(tables) else said
 
     def fit(self, tables: SetTables, checkpoints: CheckpointFile) -> tuple[Generator, "Trained"]:
         """Learn the training split."""
@@ -205,8 +233,8 @@ class _Run:
     ) -> tuple[ModelVersion, Mapping[str, float]]:
         """A version of it, with how near what it draws comes to what is held out."""
         wanted = self.wanted
-        self.tell(f"comparing what it draws with {len(tables.held_out)} records held out")
-        count = min(len(tables.held_out), _MOST_COMPARED)
+        self.tell(f"comparing what it draws with {self.told(tables.held_out, tables)} held out")
+        count = min(count_of(tables.kind, tables.held_out), _MOST_COMPARED)
         drawn = tables.kind.drawn(generator, count, {}, seed=wanted.fitting.seed)
         found = tables.kind.nearness(tables.training, tables.held_out, drawn)
         _save(generator, folder)
@@ -236,7 +264,14 @@ class _Run:
         if self.wanted.link is None:
             return None
         folder = checked_folder(model, self.parts.versions, self.parts.weights)
-        return publish(model, folder, self.wanted.link)
+        try:
+            return publish(model, folder, self.wanted.link)
+        except RegistryError as error:
+            name = f"{model.name}@{model.version}"
+            raise RegistryError(
+                f"{name} is registered, but not linked: {error}; try again by"
+                f" `rag models publish {name} --mlflow {self.wanted.link}`"
+            ) from error
 
     def draw(self, path: Path, trained: "Trained") -> None:
         draw_loss_curve(

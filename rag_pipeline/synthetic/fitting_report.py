@@ -56,6 +56,8 @@ class Fitted:
     """How near records that it draws come to those held out, by what is measured."""
     records: int
     """That were learnt from."""
+    series: int | None
+    """That these make, where they do."""
     link: str | None
 
     def as_json(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Fitted:
             "method": self.method,
             "dataset": self.model.datasets[0][1],
             "records": self.records,
+            "series": self.series,
             "weights_sha256": self.model.weights_sha256,
             "storage": self.model.storage,
             "link": self.link,

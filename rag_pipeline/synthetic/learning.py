@@ -12,6 +12,7 @@ A task finds the device by the weights of its model, and moves each batch there 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, get_args
 
 import numpy as np
@@ -55,6 +56,26 @@ class Course(Protocol):
     @property
     def learning_rate(self) -> float:
         """At its height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A `Course` by itself."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order, so that a seed draws the same in any process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def divided(count: int, seed: int) -> tuple[Places, Places]:

@@ -13,7 +13,7 @@ from rag_pipeline.synthetic.images.pictures import Pictures, grid, pictures_of_f
 from rag_pipeline.synthetic.judging.images import PictureJudgement, judged_pictures, nearest_ratio
 from rag_pipeline.synthetic.judging.measure import Judged, measured
 from rag_pipeline.synthetic.judging.report import picture_grid
-from rag_pipeline.synthetic.kinds import Copies
+from rag_pipeline.synthetic.kinds import Copies, Places
 from rag_pipeline.synthetic.tables.coding import Wanted
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
 
@@ -25,6 +25,8 @@ class PictureRecords:
     """A column of pictures, and one of labels where there is one."""
 
     name: ClassVar[str] = "image"
+    unit: ClassVar[str] = "records"
+    fewest: ClassVar[int] = 500
     schema: Schema
     image: str
     label: str | None
@@ -46,6 +48,9 @@ class PictureRecords:
         found = table.rows(np.array(there, np.int64))
         labels = None if self.label is None else _labels(found.values[self.label])
         return pictures_of_files([*found.values[self.image]], labels)
+
+    def units(self, table: Table) -> Places:
+        return np.arange(len(table))
 
     def drawn(
         self, generator: Generator, count: int, where: Mapping[str, Wanted], *, seed: int

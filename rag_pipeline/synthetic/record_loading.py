@@ -13,7 +13,7 @@ from rag_pipeline.synthetic.kinds import kind_of
 from rag_pipeline.synthetic.record_sources import RecordSource, source_at, source_of_query
 from rag_pipeline.synthetic.record_tables import schema_of
 from rag_pipeline.synthetic.tables.constraint_text import constraints_of
-from rag_pipeline.synthetic.tables.table import Schema
+from rag_pipeline.synthetic.tables.table import Column, Schema
 from storage.errors import NotFoundError
 from storage.record_sets.values import RecordBatch, RecordSet
 from storage.records import LOCAL_OWNER, Principal
@@ -37,6 +37,10 @@ class LoadWanted:
     """A JSON file that declares the columns, which are else found out; only of a new set."""
     keys: tuple[str, ...] = ()
     """Columns that tell records apart, which are not learnt."""
+    series: str | None = None
+    """The column that says which series a record belongs to, where records make series."""
+    time: str | None = None
+    """The column that the records of a series are ordered by; None: as they come."""
     constraints: tuple[str, ...] = ()
     """What must hold of every record; only of a new set."""
     principal: Principal = LOCAL_OWNER
@@ -69,6 +73,8 @@ class Loaded:
             "dataset": batch.dataset,
             "real": found.real,
             "columns": [dict(column) for column in found.schema],
+            "series": schema_of(found).with_role("series"),
+            "time": schema_of(found).with_role("time"),
             "constraints": [*found.constraints],
         }
 
@@ -88,7 +94,8 @@ def load(parts: Composition, wanted: LoadWanted) -> Loaded:
         batch = sets.add_real(wanted.name, records, source=source.name)
     else:
         schema = _with_keys(_declared(wanted) or _labelled(source.schema()), wanted.keys)
-        constraints_of(wanted.constraints, schema)
+        schema = _with_series(schema, wanted)
+        _check_constraints(wanted.constraints, schema)
         batch = sets.create_with(
             wanted.name,
             source.records(schema),
@@ -147,14 +154,55 @@ def _with_keys(schema: Schema, keys: Sequence[str]) -> Schema:
     )
 
 
+def _with_series(schema: Schema, wanted: LoadWanted) -> Schema:
+    """The same, with the columns by which records make series."""
+    series, time = wanted.series, wanted.time
+    if series is None and time is not None and schema.with_role("series") is None:
+        raise SyntheticError(
+            f"{time!r} orders the records of series: say by --series which column names these, too"
+        )
+    if series is not None and (series == time or series in wanted.keys):
+        raise SyntheticError(
+            f"{series!r} names the series: it can't order their records, or tell each apart, too"
+        )
+    for name in (series, time):
+        if name is not None:
+            schema.column(name)
+    return Schema(columns=tuple(_in_series(column, series, time) for column in schema.columns))
+
+
+def _in_series(column: Column, series: str | None, time: str | None) -> Column:
+    if column.name == series:
+        # That all its values differ was found out of the records: it makes no key of it.
+        return replace(column, kind="category", decimals=None, is_key=False, role="series")
+    if column.name == time:
+        # Series of two records may have no other times than 0 and 1.
+        kind = "integer" if column.kind == "boolean" else column.kind
+        return replace(column, kind=kind, role="time")
+    return column
+
+
+def _check_constraints(constraints: Sequence[str], schema: Schema) -> None:
+    """Raise `SyntheticError` for those that the set can't be held to."""
+    constraints_of(constraints, schema)
+    if constraints and kind_of(schema) == "series":
+        raise SyntheticError(
+            "what is drawn of series is held to no constraints: leave them out, or load the"
+            " records without --series"
+        )
+
+
 def _check_same(known: RecordSet, wanted: LoadWanted) -> None:
     """Raise `SyntheticError` for what is said of a set that says otherwise."""
     declared = _declared(wanted)
-    is_other = declared is not None and declared != schema_of(known)
+    schema = schema_of(known)
+    is_other = declared is not None and declared != schema
+    is_other |= wanted.series not in (None, schema.with_role("series"))
+    is_other |= wanted.time not in (None, schema.with_role("time"))
     said: Mapping[str, Any] = {column["name"]: column for column in known.schema}
     unkeyed = [key for key in wanted.keys if not said.get(key, {}).get("is_key")]
     if is_other or unkeyed or wanted.constraints:
         raise SyntheticError(
-            f"{known.name!r} has its columns, keys and constraints already: leave them out, or load"
-            " into another set"
+            f"{known.name!r} has its columns, keys, series and constraints already: leave them out,"
+            " or load into another set"
         )

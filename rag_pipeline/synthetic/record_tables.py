@@ -12,7 +12,7 @@ from rag_pipeline.synthetic.tables.checking import learnt_from, violations
 from rag_pipeline.synthetic.tables.constraint_text import constraints_of
 from rag_pipeline.synthetic.tables.table import Schema, Table, table_in
 from storage.record_sets.values import RecordBatch, RecordSet, Split, WantedOrigin
-from storage.versions.values import DatasetVersion
+from storage.versions.values import DatasetVersion, ModelVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class SetTables:
     held_out: Table
     """Real records alone."""
     kind: RecordKind
-    datasets: tuple[str, ...]
-    """All that was real in the set after each load, as NAME@N; the last one is what is there."""
+    batches: tuple[RecordBatch, ...]
+    """All that is real in the set."""
     sha256: str
     """Over what is learnt from."""
     depth: int
@@ -47,7 +47,7 @@ def set_tables(parts: Composition, name: str, learns: WantedOrigin = "real") -> 
         training=training,
         held_out=_table(parts, name, schema, "real", "holdout"),
         kind=_kind(found, training),
-        datasets=tuple(batch.dataset for batch in batches if batch.dataset is not None),
+        batches=tuple(batch for batch in batches if batch.origin == "real"),
         sha256=hashlib.sha256("\n".join([schema.sha256, *learnt]).encode()).hexdigest(),
         depth=0 if learns == "real" else _depth(parts, batches),
     )
@@ -65,7 +65,18 @@ def constraints_on(found: RecordSet) -> tuple[str, ...]:
 
 def dataset_of(parts: Composition, tables: SetTables) -> DatasetVersion:
     """All that is real in the set, as a version."""
-    return parts.versions.dataset(tables.datasets[-1])
+    return parts.record_sets.dataset_of(tables.batches[0].set_name, tables.batches)
+
+
+def is_all_there(parts: Composition, model: ModelVersion, tables: SetTables) -> bool:
+    """Whether the set still has all that a model learnt: else nothing could tell whether it draws
+    what was deleted. Where the same came of several data sets, one of them suffices."""
+    there = {batch.sha256 for batch in tables.batches}
+    for role, name in model.datasets:
+        members = parts.versions.members(name) if role == "trained_on" else None
+        if members and all(member.get("sha256") in there for member in members):
+            return True
+    return False
 
 
 def _table(
@@ -76,11 +87,17 @@ def _table(
         return table_in(rows, schema)
     except TableError as error:
         side = "to learn from" if split == "train" else "to be held out"
-        raise SyntheticError(f"{name!r} has no records {side}: load more") from error
+        series = schema.with_role("series")
+        of_one = "" if series is None else f", of other series: all of one {series!r} are together"
+        raise SyntheticError(f"{name!r} has no records {side}: load more{of_one}") from error
 
 
 def _kind(found: RecordSet, training: Table) -> RecordKind:
     # Imported here: each brings what it draws with along, torch or trees.
+    if kind_of(training.schema) == "series":
+        from rag_pipeline.synthetic.series_records import SeriesRecords
+
+        return SeriesRecords.of(training.schema)
     if kind_of(training.schema) == "image":
         from rag_pipeline.synthetic.picture_records import PictureRecords
 

@@ -19,8 +19,9 @@ from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import check_seed
 from rag_pipeline.synthetic.judging.gate import Thresholds, Verdict, thresholds, verdict
 from rag_pipeline.synthetic.judging.measure import Judged
-from rag_pipeline.synthetic.record_tables import SetTables, set_tables
-from rag_pipeline.synthetic.sampling_report import Sampled, SampleWanted
+from rag_pipeline.synthetic.kinds import Places, RecordKind, count_of
+from rag_pipeline.synthetic.record_tables import SetTables, is_all_there, set_tables
+from rag_pipeline.synthetic.sampling_report import MOST_RECORDS, Sampled, SampleWanted
 from rag_pipeline.synthetic.saved import load_generator
 from rag_pipeline.synthetic.tables.coding import Wanted
 from rag_pipeline.synthetic.tables.conditions import fulfilling, wanted_of
@@ -29,8 +30,6 @@ from rag_pipeline.versions.resolve import checked_folder
 from storage.errors import NotFoundError
 from storage.versions.values import ModelVersion
 
-MOST_RECORDS = 1_000_000
-"""In one batch: all of it is in memory while it is judged."""
 _TURNS = 5
 """Drawings, at most, to replace what was dropped."""
 _SEEDS_APART = 1_000_003
@@ -61,7 +60,8 @@ def sample(
     run.check_model(model, tables)
     where = {} if wanted.where is None else wanted_of(wanted.where, tables.training)
     seed = run.seed(model)
-    tell(f"drawing {wanted.count} records by {model.reference}")
+    run.check_count(tables)
+    tell(f"drawing {wanted.count} {tables.kind.unit} by {model.reference}")
     drawing = run.drawn(model, tables, where, seed)
     tell(f"judging {len(drawing.records)} records, {drawing.copies} copies dropped")
     judgement, pictures = run.judged(model, tables, where, drawing, seed)
@@ -71,6 +71,7 @@ def sample(
         model=model,
         seed=seed,
         drawn=drawing.records,
+        series=drawing.units if tables.kind.name == "series" else None,
         copies=drawing.copies,
         judgement=judgement,
         pictures=pictures,
@@ -87,10 +88,12 @@ class _Drawing:
     """What a generator drew, without copies of what it learnt from."""
 
     records: Table
+    units: int
+    """Records, or the series that they make."""
     copies: int
-    """How many were dropped."""
+    """How many of them were dropped."""
     of_unique: int
-    """How many of them were of records that are there once."""
+    """How many of them, or of their series, were copies of what is there once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +136,19 @@ class _Run:
                 f" {self.wanted.name!r}: give a --model that did, or fit one"
             )
         is_known = model.parameters.get("schema_sha256") == tables.schema.sha256
-        if not is_known or not {name for _, name in model.datasets} & {*tables.datasets}:
+        if not is_known or not is_all_there(self.parts, model, tables):
             raise SyntheticError(
                 f"{model.reference} learnt records that {learnt!r} has not any more: fit it anew"
+            )
+
+    def check_count(self, tables: SetTables) -> None:
+        """Raise `SyntheticError` for more series than would be drawn at once."""
+        series, most = count_of(tables.kind, tables.training), self.wanted.most_records
+        expected = self.wanted.count * len(tables.training) / series
+        if expected > most:
+            raise SyntheticError(
+                f"{self.wanted.count} {tables.kind.unit} would be about {round(expected)} records:"
+                f" ask for {max(1, most * series // len(tables.training))} at most"
             )
 
     def seed(self, model: ModelVersion) -> int:
@@ -179,13 +192,13 @@ class _Run:
         kept: list[Table] = []
         copies = of_unique = 0
         for turn in range(_TURNS):
-            missing = self.wanted.count - sum(map(len, kept))
+            missing = self.wanted.count - sum(count_of(tables.kind, table) for table in kept)
             if not missing:
                 break
             of_turn = seed + turn * _SEEDS_APART
             drawn = tables.kind.drawn(generator, missing, where, seed=of_turn)
             found_again = tables.kind.copies(tables.training, drawn)
-            copies += len(found_again.places)
+            copies += np.unique(tables.kind.units(drawn)[found_again.places]).size
             of_unique += found_again.of_unique
             kept.append(drawn.rows(np.delete(np.arange(len(drawn)), found_again.places)))
         found = _together(kept)
@@ -194,8 +207,13 @@ class _Run:
                 f"all that {model.reference} draws there are records that it learnt from: ask for"
                 " something else, or load more records and fit it anew"
             )
-        named = _with_keys(found, f"{model.name}@{model.version}-{self._draw_name(seed)}")
-        return _Drawing(records=named, copies=copies, of_unique=of_unique)
+        named = _with_keys(
+            found,
+            tables.kind.units(found),
+            _unused(f"{model.name}@{model.version}-{self._draw_name(seed)}", tables),
+        )
+        units = count_of(tables.kind, named)
+        return _Drawing(records=named, units=units, copies=copies, of_unique=of_unique)
 
     def judged(
         self,
@@ -209,8 +227,7 @@ class _Run:
         if not fulfilling(drawing.records, where).all():
             raise SyntheticError(f"{model.reference} draws records that are not as was asked")
         training, held_out = (
-            table.rows(np.flatnonzero(fulfilling(table, where)))
-            for table in (tables.training, tables.held_out)
+            _fulfilling(tables.kind, table, where) for table in (tables.training, tables.held_out)
         )
         target = self.wanted.target or model.parameters.get("target")
         return tables.kind.judged(
@@ -251,6 +268,13 @@ def _is_accepted(found: Verdict, wanted: SampleWanted) -> bool:
     )
 
 
+def _fulfilling(kind: RecordKind, table: Table, where: Mapping[str, Wanted]) -> Table:
+    """The records, or series of records, that are as wanted throughout."""
+    units = kind.units(table)
+    others = np.bincount(units, weights=~fulfilling(table, where))
+    return table.rows(np.flatnonzero(others[units] == 0))
+
+
 def _together(tables: Sequence[Table]) -> Table:
     first = tables[0]
     return Table(
@@ -261,8 +285,28 @@ def _together(tables: Sequence[Table]) -> Table:
     )
 
 
-def _with_keys(table: Table, prefix: str) -> Table:
-    """The same with keys that no other batch has."""
-    keys = np.array([f"{prefix}-{number}" for number in range(len(table))], np.object_)
-    issued = {column.name: keys for column in table.schema.columns if column.is_key}
+def _with_keys(table: Table, units: Places, prefix: str) -> Table:
+    """The same with keys that no other batch has, and series with names that no other has."""
+    numbers = {"key": np.arange(len(table)), "series": units}
+    names = {
+        name: np.array([f"{prefix}-{number}" for number in given.tolist()], np.object_)
+        for name, given in numbers.items()
+    }
+    issued = {
+        column.name: names["key" if column.is_key else "series"]
+        for column in table.schema.columns
+        if column.is_key or column.role == "series"
+    }
     return Table(schema=table.schema, values={**table.values, **issued})
+
+
+def _unused(prefix: str, tables: SetTables) -> str:
+    """The same, or longer: no real series has a name that begins so."""
+    series = tables.schema.with_role("series")
+    if series is None:
+        return prefix
+    sides = (tables.training, tables.held_out)
+    known = [str(name) for side in sides for name in side.values[series].tolist()]
+    while any(name.startswith(f"{prefix}-") for name in known):
+        prefix = f"{prefix}-synthetic"
+    return prefix

@@ -13,6 +13,9 @@ from rag_pipeline.synthetic.tables.table import Table
 from storage.records import LOCAL_OWNER, Principal
 from storage.versions.values import ModelVersion
 
+MOST_RECORDS = 1_000_000
+"""In one batch: all of it is in memory while it is judged."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleWanted:
@@ -21,6 +24,7 @@ class SampleWanted:
     name: str
     """Of the set of records."""
     count: int
+    """Of records; of whole series, where these are what the set has."""
     model: str | None = None
     """NAME@N; else the active version of the set's name, or its newest."""
     where: str | None = None
@@ -37,6 +41,8 @@ class SampleWanted:
     """Whether records are stored that are too few to be judged."""
     dry_run: bool = False
     """Judge, and store nothing."""
+    most_records: int = MOST_RECORDS
+    """That so many series may be expected to have."""
     out: Path | None = None
     """A file that gets what is stored."""
     principal: Principal = LOCAL_OWNER
@@ -51,6 +57,8 @@ class Sampled:
     seed: int
     drawn: Table
     """Without copies; also what was refused."""
+    series: int | None
+    """That these make, where they do."""
     copies: int
     """That were dropped."""
     judgement: Judged
@@ -83,6 +91,7 @@ class Sampled:
         return {
             "asked": self.wanted.count,
             "drawn": len(self.drawn),
+            **({} if self.series is None else {"series": self.series}),
             "copies_dropped": self.copies,
             "seed": self.seed,
             "where": self.wanted.where,

@@ -1,12 +1,10 @@
 """Sets whose records are rows of a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import torch
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Generator, TableGenerator
@@ -15,7 +13,8 @@ from rag_pipeline.synthetic.judging.judgement import judged
 from rag_pipeline.synthetic.judging.measure import Judged, measured
 from rag_pipeline.synthetic.judging.tables import quality
 from rag_pipeline.synthetic.judging.validity import Constraints
-from rag_pipeline.synthetic.kinds import Copies
+from rag_pipeline.synthetic.kinds import Copies, Places
+from rag_pipeline.synthetic.learning import one_thread
 from rag_pipeline.synthetic.tables.coding import Wanted
 from rag_pipeline.synthetic.tables.table import Table
 
@@ -31,15 +30,20 @@ class TableRecords:
     """Rows, under constraints or none."""
 
     name: ClassVar[str] = "table"
+    unit: ClassVar[str] = "records"
+    fewest: ClassVar[int] = 500
     constraints: Constraints | None
 
     def learnable(self, table: Table) -> Table:
         return table
 
+    def units(self, table: Table) -> Places:
+        return np.arange(len(table))
+
     def drawn(
         self, generator: Generator, count: int, where: Mapping[str, Wanted], *, seed: int
     ) -> Table:
-        with _one_thread():
+        with one_thread():
             return cast(TableGenerator, generator).sample_conditionally(count, where, seed=seed)
 
     def copies(self, training: Table, drawn: Table) -> Copies:
@@ -79,14 +83,3 @@ class TableRecords:
             seed=seed,
         )
         return found, None
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in one order, so that a seed draws the same in any process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

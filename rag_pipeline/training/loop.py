@@ -36,6 +36,9 @@ from rag_pipeline.training.sides import model_side, opposing_sides
 from rag_pipeline.training.task import Paced, Task, Watchful
 from rag_pipeline.training.trial import planned_within
 
+_EARLY = 3
+"""How often a training is validated within the first of its parts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
@@ -158,7 +161,7 @@ class _Training:
             budget_s,
             step=self._try_step,
             validate=self._measure,
-            validations=validations,
+            validations=validations + _EARLY,
             clock=time.perf_counter if on_gpu else time.process_time,
         )
         self._load(before)
@@ -218,7 +221,7 @@ class _Training:
         if taken == self._planned:
             return True
         if in_all is not None:
-            return taken in _parts(self._planned, in_all)
+            return taken in _parts(self._planned, in_all) | _early(self._planned, in_all)
         within = taken % self._a_epoch
         return within == 0 or within in _parts(self._a_epoch, self._settings.validations)
 
@@ -297,6 +300,11 @@ def _parts(steps: int, parts: int) -> set[int]:
     """Where so many even parts of the steps end, but for the last one."""
     parts = min(parts, steps)
     return {round(steps * part / parts) for part in range(1, parts)}
+
+
+def _early(steps: int, parts: int) -> set[int]:
+    """Steps within the first part, where few examples are learnt, and then learnt by heart."""
+    return {steps // parts // 2**halving for halving in range(1, 1 + _EARLY)} - {0}
 
 
 def _copied(weights: Weights) -> Weights:

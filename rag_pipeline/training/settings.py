@@ -36,7 +36,7 @@ class TrainingSettings:
     validations: int = 2
     """In each epoch."""
     validations_in_all: int | None = None
-    """Instead: spread over the whole training."""
+    """Instead: spread over the whole training, and a few more at its beginning."""
     patience: int = 3
     """Validations without a gain after which the training ends."""
     halvings: int = 0

@@ -48,6 +48,13 @@ def publish(model: ModelVersion, folder: Path, server: str) -> str:
         return f"{MLFLOW}{server.rstrip('/')}#models:/{model.name}/{number}"
 
 
+def check_server(server: str) -> None:
+    """Raise `RegistryError` for what can't be a server, and without MLflow's client. Nobody is
+    asked."""
+    with _client(server):
+        pass
+
+
 def download(link: str, into: Path) -> Path:
     """The folder of files that such a link leads to.
 
@@ -139,7 +146,8 @@ def _tags(model: ModelVersion) -> dict[str, str]:
         "rag.code_version": model.code_version,
         "rag.base": model.base or "",
     }
-    return said | {f"rag.{role}": reference for role, reference in model.datasets}
+    # Of several the newest, which stands first.
+    return said | {f"rag.{role}": reference for role, reference in reversed(model.datasets)}
 
 
 def _parameters(model: ModelVersion) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from storage.engine import Database
 from storage.errors import NotFoundError
 from storage.models.erasure import ErasureRow
 
-Kind = Literal["user", "session", "document", "source", "prune", "redact"]
+Kind = Literal["user", "session", "document", "source", "prune", "redact", "record"]
 _AGAIN = "again"
 _PROGRAM = "rag-pipeline-service"
 _ROWS = select(ErasureRow.__table__)
@@ -50,10 +50,17 @@ class Ledger:
     database: Database
 
     def begin(
-        self, kind: Kind, subject: str, *, requested_by: str, plan: Mapping[str, Any]
+        self,
+        kind: Kind,
+        subject: str,
+        *,
+        requested_by: str,
+        plan: Mapping[str, Any],
+        salt: str | None = None,
     ) -> Erasure:
-        """Put on record that `subject` is to be erased; of it only a salted hash is kept."""
-        salt = secrets.token_hex(16)
+        """Put on record that `subject` is to be erased; of it only a salted hash is kept. `salt`
+        is a `new_salt`, where the plan holds hashes under it."""
+        salt = salt or new_salt()
         with self.database.write() as connection:
             key = connection.execute(
                 insert(ErasureRow)
@@ -123,10 +130,21 @@ class Ledger:
         return self.find(erasure.erasure_id)
 
 
+def new_salt() -> str:
+    """Under which to hash what must not be known from a plan."""
+    return secrets.token_hex(16)
+
+
 def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers are summed, lists joined."""
-    both = {name: before[name] + counts[name] for name in before.keys() & counts.keys()}
+    """Numbers are summed, and lists joined, in which each stands once."""
+    both = {name: _both(before[name], counts[name]) for name in before.keys() & counts.keys()}
     return {**before, **counts, **both}
+
+
+def _both(before: Any, now: Any) -> Any:
+    if isinstance(now, list):
+        return [*before, *(one for one in now if one not in before)]
+    return now if isinstance(now, Mapping) else before + now
 
 
 def subject_sha256(salt: str, subject: str) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.models.base import BigKey, Table
 
-KINDS = ("user", "session", "document", "source", "prune", "redact")
+KINDS = ("user", "session", "document", "source", "prune", "redact", "record")
 
 
 class ErasureRow(Table):

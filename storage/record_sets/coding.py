@@ -52,6 +52,8 @@ class RowCoding:
         self.columns = columns
         self._names = frozenset(column["name"] for column in columns)
         self._keys = [at for at, column in enumerate(columns) if column.get("is_key")]
+        self._series = [at for at, column in enumerate(columns) if column.get("role") == "series"]
+        self._of_series = [at for at, column in enumerate(columns) if column.get("role")]
         self._images = [at for at, column in enumerate(columns) if column["kind"] == "image"]
 
     @property
@@ -63,6 +65,7 @@ class RowCoding:
         """`number` is that of the row in its batch. Where no key tells equal rows apart, each is a
         record of its own, found on both sides of a split as it would be if that were drawn by lot:
         were all of them on one side, what is held out would look strange to whoever has learnt.
+        Records of one series are on one side, whatever else they have.
 
         Raises `InvalidRecordError` for a value that its column has no room for, and for a column
         that is not in the schema. What is not given is missing.
@@ -76,7 +79,7 @@ class RowCoding:
         values = [_stored(row.get(column["name"]), column, images) for column in self.columns]
         content = written(values)
         key_sha256 = self._key_of(values)
-        hashed = key_sha256 or f"{content}\n{number}"
+        hashed = self._series_of(values) or key_sha256 or f"{content}\n{number}"
         digest = hashlib.sha256(hashed.encode()).digest()
         return CodedRow(
             content=content,
@@ -96,6 +99,17 @@ class RowCoding:
         """The SHA-256 of each image that a content shows."""
         values = json.loads(content)
         return [values[place] for place in self._images if values[place]]
+
+    def _series_of(self, values: Sequence[object]) -> str | None:
+        """The name of the series that a row belongs to; None where there are none."""
+        for place in self._of_series:
+            if values[place] is None:
+                name = self.columns[place]["name"]
+                raise InvalidRecordError(
+                    f"there is no {name!r}, which each record of a series needs: correct it, or"
+                    " leave the record out"
+                )
+        return written([values[place] for place in self._series]) if self._series else None
 
     def _key_of(self, values: Sequence[object]) -> str | None:
         for place in self._keys:

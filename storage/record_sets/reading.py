@@ -170,13 +170,17 @@ def _batches() -> Select[*tuple[Any, ...]]:
         .outerjoin(DatasetVersionRow, DatasetVersionRow.dataset_id == RecordBatchRow.dataset_id)
         .outerjoin(ModelVersionRow, ModelVersionRow.model_id == RecordBatchRow.model_id)
         .outerjoin(
-            ModelDatasetRow,
+            _LEARNT,
             and_(
-                ModelDatasetRow.model_id == RecordBatchRow.model_id,
-                ModelDatasetRow.role == "trained_on",
+                _LEARNT.sha256 == RecordBatchRow.source_sha256,
+                _LEARNT.dataset_id.in_(
+                    select(ModelDatasetRow.dataset_id).where(
+                        ModelDatasetRow.model_id == RecordBatchRow.model_id,
+                        ModelDatasetRow.role == "trained_on",
+                    )
+                ),
             ),
         )
-        .outerjoin(_LEARNT, _LEARNT.dataset_id == ModelDatasetRow.dataset_id)
     )
 
 

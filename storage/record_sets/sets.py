@@ -5,7 +5,7 @@ changed; whoever reads says which of both is wanted. A batch is stored whole or 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ from storage.engine import Database
 from storage.errors import InvalidRecordError
 from storage.models.record_sets import RecordBatchRow, RecordSetRow
 from storage.record_sets.coding import RowCoding
+from storage.record_sets.forgetting import Matching, TakenOut, matching, take_out
 from storage.record_sets.given import Json, made, new_set, provenance
 from storage.record_sets.reading import (
     load_there,
@@ -36,6 +37,7 @@ from storage.record_sets.values import (
     origins_of,
 )
 from storage.record_sets.writing import (
+    add_version_of_real,
     check_name_is_free,
     dataset_of_real,
     delete_batches,
@@ -43,7 +45,7 @@ from storage.record_sets.writing import (
     model_facts,
 )
 from storage.versions.registry import hold_name
-from storage.versions.values import checked_name, checked_text
+from storage.versions.values import DatasetVersion, checked_name, checked_text
 
 DEFAULT_HOLDOUT = 0.2
 
@@ -64,9 +66,10 @@ class RecordSets:
         holdout: float = DEFAULT_HOLDOUT,
     ) -> RecordSet:
         """A new set without records. `schema` lists its columns in order, each with `name` and
-        `kind`; those with `is_key` together tell records apart. `constraints` are JSON values that
-        are kept for who draws records. The share `holdout` of all rows is held out of training, by
-        a hash of the key of each; where there is none, of the row and its place in its batch.
+        `kind`; those with `is_key` together tell records apart, the one with the `role` series says
+        which series a record belongs to. `constraints` are JSON values that are kept for who draws
+        records. The share `holdout` of all rows is held out of training, by a hash of the series of
+        each, or else of its key; where there is neither, of the row and its place in its batch.
 
         Raises `InvalidRecordError` for a name that is taken, and for what is no schema.
         """
@@ -242,6 +245,26 @@ class RecordSets:
         with self._holding(self.batch(batch_id).set_name) as connection:
             read_batch(connection, batch_id)
             return delete_batches(connection, [batch_id])
+
+    def matching(self, name: str, where: str, *, salt: str = "") -> Matching:
+        """The real records that fulfil `where`, a filter on the set's columns. Raises as
+        `storage.record_sets.forgetting.matching` does."""
+        with self.database.read() as connection:
+            return matching(connection, name, where, salt)
+
+    def take_out(self, name: str, marks: Collection[str], *, salt: str) -> TakenOut:
+        """Remove the real records with these marks, as if they had never been loaded: what is left
+        of their batches comes anew. Raises `NotFoundError` for no such set."""
+        with self._holding(checked_name(name)) as connection:
+            return take_out(connection, name, salt, frozenset(marks))
+
+    def dataset_of(self, name: str, batches: Sequence[RecordBatch]) -> DatasetVersion:
+        """These batches of real records as a version of the data set `name`, registered if it is
+        not. Raises `NotFoundError` for no such set."""
+        members = [{"sha256": batch.sha256, "records": batch.records} for batch in batches]
+        with self._holding(checked_name(name)) as connection:
+            found = read_set(connection, name)
+            return add_version_of_real(connection, name, found.schema, members)
 
     @contextmanager
     def _holding(self, name: str) -> Iterator[Connection]:

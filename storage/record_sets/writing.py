@@ -18,6 +18,7 @@ from storage.models.versions import DatasetVersionRow, ModelDatasetRow, ModelVer
 from storage.record_sets.coding import CodedRow, Columns, schema_sha256
 from storage.record_sets.spool import Spool
 from storage.versions.datasets import add_dataset
+from storage.versions.values import DatasetVersion
 
 DATASET_KIND = "records"
 _ROWS_AT_ONCE = 2_000
@@ -54,7 +55,7 @@ def insert_batch(connection: Connection, batch: Mapping[str, Any], spool: Spool)
 
 
 def dataset_of_real(
-    connection: Connection, name: str, set_id: int, schema: Columns, added: Spool
+    connection: Connection, name: str, set_id: int, schema: Columns, added: Spool | None = None
 ) -> int:
     """The data set version of all that is real in a set, once `added` is in it; its key.
 
@@ -65,10 +66,23 @@ def dataset_of_real(
         .where(RecordBatchRow.set_id == set_id, RecordBatchRow.origin == "real")
         .order_by(RecordBatchRow.batch_id)
     ).mappings()
-    members = [*map(dict, before), {"sha256": added.sha256, "records": added.records}]
+    members = [dict(row) for row in before]
+    if added is not None:
+        members.append({"sha256": added.sha256, "records": added.records})
+    return add_version_of_real(connection, name, schema, members).dataset_id
+
+
+def add_version_of_real(
+    connection: Connection, name: str, schema: Columns, members: Sequence[Mapping[str, Any]]
+) -> DatasetVersion:
+    """The data set version of these batches, each by `sha256` and `records`; the one that is there
+    if it has been registered.
+
+    The caller holds the name of the data set.
+    """
     digest = schema_sha256(schema)
     digests = "\n".join([digest, *(member["sha256"] for member in members)])
-    version = add_dataset(
+    return add_dataset(
         connection,
         {
             "name": name,
@@ -85,7 +99,6 @@ def dataset_of_real(
         },
         members,
     )
-    return version.dataset_id
 
 
 def check_name_is_free(connection: Connection, name: str) -> None:
@@ -118,6 +131,7 @@ def model_facts(connection: Connection, model_id: int) -> dict[str, str]:
         select(DatasetVersionRow.sha256)
         .join(ModelDatasetRow, ModelDatasetRow.dataset_id == DatasetVersionRow.dataset_id)
         .where(ModelDatasetRow.model_id == model_id, ModelDatasetRow.role == "trained_on")
+        .order_by(DatasetVersionRow.dataset_id.desc())
     ).scalar()
     if source is None:
         raise InvalidRecordError(

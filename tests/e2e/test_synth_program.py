@@ -60,6 +60,27 @@ def test_what_is_wrong_is_one_line_and_makes_no_set(rag: Program) -> None:
     assert rag("synth", "list", "--json").json == []
 
 
+def test_somebody_is_forgotten_by_hand_and_it_is_asked_before(rag: Program, tmp_path: Path) -> None:
+    write_people(tmp_path / "people.csv", 60)
+    rag("synth", "load", "people", "people.csv")
+    forget = ("synth", "forget", "people", "--where", "id = 'p7'")
+    assert_one_line_error(rag(*forget[:4], "wage = 1"), "no column wage")
+    unasked = rag(*forget)
+    assert (unasked.status, "say --yes" in unasked.err) == (2, True)
+    would = rag(*forget, "--dry-run", "--json").json["would_forget"]
+    assert (would["records"], would["models"]) == (1, [])
+    assert rag("synth", "list", "--json").json[0]["real"] == 60
+    said = rag(*forget, "--yes")
+    assert "none is left" in said.out
+    assert (said.status, "Traceback" in said.err) == (0, False)
+    (erasure,) = rag("forget", "list", "--json").json
+    assert (erasure["kind"], erasure["certificate"]["counts"]["records"]["records"]) == (
+        "record",
+        1,
+    )
+    assert_one_line_error(rag(*forget, "--yes"), "no real record of 'people'")
+
+
 @pytest.mark.slow
 def test_a_killed_fit_goes_on_and_a_killed_sampling_leaves_whole_batches(
     rag: Program, tmp_path: Path

@@ -109,6 +109,58 @@ def test_a_card_beside_the_file_says_where_from_how_good_and_how_private(
         assert words in said, words
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/home/ann/secret plans/people.csv", "people.csv"),
+        ("C:\\Users\\ann\\people.csv", "people.csv"),
+        ("sqlite:////home/ann/people.db: SELECT * FROM t", "people.db: SELECT * FROM t"),
+        ("postgresql://db.intern:5432/hr: SELECT 'a: b/c'", "hr: SELECT 'a: b/c'"),
+    ],
+)
+def test_a_card_names_the_file_and_no_folder_or_server(
+    database: Database, tmp_path: Path, source: str, shown: str
+) -> None:
+    sets = RecordSets(database)
+    sets.create_with("people", people(3), source=source, schema=SCHEMA)
+    made = export(sets, wanted(tmp_path / "out.csv", "real"))
+    said = (tmp_path / "out.csv.card.json").read_text()
+    (batch,) = json.loads(said)["batches"]
+    assert batch["source"] == shown
+    for secret in ("ann", "secret", "db.intern"):
+        assert secret not in said + made.card.read_text()
+
+
+FORMULAS = ("=1+1", "+49 30 1", "-2+3", "@SUM(A1)", "\tx", "\rx")
+
+
+def test_no_spreadsheet_runs_what_an_export_says(database: Database, tmp_path: Path) -> None:
+    sets = RecordSets(database)
+    schema = [
+        {"name": "who", "kind": "text"},
+        {"name": "@pay", "kind": "number"},
+        {"name": "level", "kind": "category"},
+    ]
+    plain = ("-5", "+3.5e2", "a=b", "'=1", "1-2", "")
+    rows = [{"who": one, "@pay": -5.5, "level": "-5"} for one in (*FORMULAS, *plain)]
+    sets.create_with("people", rows, source="x", schema=schema)
+    made = export(sets, wanted(tmp_path / "people.csv", "real"))
+    cells = read(made.path)
+    assert made.defused == len(FORMULAS) + 1
+    assert [row["who"] for row in cells] == [*(f"'{one}" for one in FORMULAS), *plain]
+    assert {(row["'@pay"], row["level"]) for row in cells} == {("-5.5", "-5")}
+    assert "7 cells an apostrophe" in made.card.read_text()
+    assert json.loads((tmp_path / "people.csv.card.json").read_text())["defused"] == 7
+
+    raw = export(sets, wanted(tmp_path / "raw.csv", "real", raw=True))
+    assert raw.defused == 0
+    assert [row["who"] for row in read(raw.path)] == [*FORMULAS, *plain]
+    for form in ("jsonl", "parquet"):
+        other = export(sets, wanted(tmp_path / f"people.{form}", "real"))
+        assert [row["who"] for row in read(other.path)] == [*FORMULAS, *plain]
+        assert other.defused == 0
+
+
 def test_a_card_of_real_records_warns_of_nothing_synthetic(
     sets: RecordSets, tmp_path: Path
 ) -> None:

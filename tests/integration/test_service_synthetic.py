@@ -21,7 +21,8 @@ DRAW = {"count": 120, "thresholds": LOOSE}
 def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callers]:
     folder = tmp_path_factory.mktemp("people")
     with RagPipeline.open(folder / "home", generator="echo") as rag:
-        rag.synthetic.load(LoadWanted(name="people", path=write_people(folder / "people.csv")))
+        for name in ("people", "others"):
+            rag.synthetic.load(LoadWanted(name=name, path=write_people(folder / f"{name}.csv")))
         rag.synthetic.fit(FitWanted(name="people", settings=QUICK))
         with called(rag) as started:
             yield started
@@ -33,7 +34,7 @@ def test_records_are_drawn_stored_and_shown_with_where_they_are_from(callers: Ca
     drawn = client.post(f"{SETS}/people/samples", json=asked).json()
     assert (drawn["accepted"], drawn["stored"], len(drawn["records"])) == (True, 120, 120)
     assert all(one["age"] >= 50 for one in drawn["records"])
-    (listed,) = client.get(SETS).json()["items"]
+    (_, listed) = client.get(SETS).json()["items"]
     assert (listed["real"], listed["synthetic"]) == (700, 120)
     assert listed["models"][0]["reference"] == drawn["model"] == "version:people@1"
     shown = client.get(f"{SETS}/people").json()
@@ -82,6 +83,36 @@ def test_a_guest_sees_nothing_and_draws_nothing(callers: Callers) -> None:
     assert guest.get(f"{SETS}/people").status_code == 404
     assert guest.get(f"{SETS}/people/batches/1").status_code == 404
     assert guest.post(f"{SETS}/people/samples", json=DRAW).status_code == 403
+    assert guest.post(f"{SETS}/people/erasures", json={"where": "id = 'p1'"}).status_code == 403
+
+
+def test_somebody_is_forgotten_and_that_is_certified(callers: Callers) -> None:
+    client = callers.by(LOCAL_OWNER)
+    asked = {"where": "id = 'p7'"}
+    would = client.post(f"{SETS}/others/erasures", json={**asked, "dry_run": True}).json()
+    assert would == {
+        "records": 1,
+        "batches": [2],
+        "datasets": ["others@1"],
+        "models": [],
+        "drawn_batches": [],
+        "certificate": None,
+    }
+    assert client.get(f"{SETS}/others").json()["real"] == 700
+    done = client.post(f"{SETS}/others/erasures", json=asked).json()
+    assert done["certificate"]["scan"]["findings"] == {}
+    assert client.get(f"{SETS}/others").json()["real"] == 699
+    for wrong, status, said in (
+        (asked, 404, "no real record"),
+        ({"where": "wage = 3"}, 400, "no column wage"),
+        ({"where": "age > 0"}, 400, "true of all 699"),
+        ({"where": ""}, 400, "where"),
+        ({}, 400, "where"),
+    ):
+        answer = client.post(f"{SETS}/others/erasures", json=wrong)
+        assert (answer.status_code, said in answer.json()["error"]["message"]) == (status, True)
+    assert client.post(f"{SETS}/nobody/erasures", json=asked).status_code == 404
+    assert client.get(f"{SETS}/others").json()["real"] == 699
 
 
 def test_others_are_served_while_records_are_drawn(callers: Callers) -> None:

@@ -27,6 +27,7 @@ from rag_pipeline.synthetic.table_records import TableRecords
 from rag_pipeline.synthetic.tables.table import Table
 from rag_pipeline.training.errors import TrainingError
 from rag_pipeline.training.progress import Progress
+from rag_pipeline.versions.errors import RegistryError
 from rag_pipeline.weights.errors import WeightsDamagedError
 from storage.errors import FilterError, InvalidRecordError, NotFoundError, StorageError
 from storage.records import Principal
@@ -227,6 +228,7 @@ def staffed(_staffed: RagPipeline, database_url: str) -> RagPipeline:
         (replace(FIT, model="no/name"), InvalidRecordError, "no/name"),
         (replace(FIT, fitting=Fitting(seed=2**40)), SyntheticError, "out of range"),
         (replace(FIT, plot=Path("curve.txt")), TrainingError, "curve.txt"),
+        (replace(FIT, link="ftp://x"), RegistryError, "no MLflow server"),
         (replace(FIT, name="nobody"), NotFoundError, "nobody"),
     ],
     ids=lambda one: None,
@@ -239,6 +241,17 @@ def test_what_cant_be_learnt_is_said_and_nothing_is_registered(
         staffed.synthetic.fit(wanted)
     assert said in str(raised.value)
     assert staffed.models.list() == before
+
+
+@SQLITE
+def test_a_version_that_cant_be_linked_is_named_and_stays(
+    rag: RagPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match=r"people@1 is registered, .* publish people@1 "):
+        rag.synthetic.fit(replace(FIT, link="http://127.0.0.1:9"))
+    assert rag.models.show("people@1").state == "kept"
 
 
 @SQLITE

@@ -1,4 +1,4 @@
-"""`/api/synthetic`: sets of records, and what is drawn of them; an owner's to know and to do.
+"""`/api/synthetic`: sets of records, what is drawn and what is forgotten; an owner's to do.
 
 A sampling runs in a thread, with a turn of its own among requests: others are answered meanwhile.
 What is too long for one request is drawn by `rag synth sample`.
@@ -16,7 +16,9 @@ from rag_pipeline.service.dependencies import Rag
 from rag_pipeline.synthetic.as_json import batch_json, set_json
 
 MAX_DRAWN = 10_000
-"""Records a request."""
+"""Records a request, or series."""
+MAX_OF_SERIES = 100_000
+"""Records that the series of a request may be expected to have."""
 MAX_SEED = 2**31 - 1
 MAX_SLICES = 20
 
@@ -47,6 +49,10 @@ class RecordSetSummary(BaseModel):
     synthetic: int
     holdout: float
     columns: list[dict[str, Any]]
+    series: str | None
+    """The column that says which series a record belongs to, where records make series."""
+    time: str | None
+    """The column that orders them, if one does."""
     constraints: list[Any]
     created_at: datetime
     models: list[FittedModel]
@@ -98,6 +104,7 @@ class Sampling(Body):
     """What is drawn."""
 
     count: Annotated[int, Field(ge=1, le=MAX_DRAWN)] = 1_000
+    """Of records; of whole series, where these are what the set has."""
     model: Name | None = None
     """NAME@N; else the active version of the set's name, or its newest."""
     where: Annotated[Text, Field(min_length=1, max_length=MAX_TEXT)] | None = None
@@ -124,6 +131,32 @@ class Drawn(BaseModel):
     accepted: bool
     report: dict[str, Any]
     records: list[dict[str, Any]] | None
+
+
+class Forgetting(Body):
+    """Which real records go."""
+
+    where: Annotated[Text, Field(min_length=1, max_length=MAX_TEXT)]
+    """Such as `id = 'p17'`."""
+    with_models: bool = False
+    """Remove the versions that learnt from them too, and all that these drew."""
+    dry_run: bool = False
+    """Say what would go, and change nothing."""
+
+
+class ForgottenRecords(BaseModel):
+    """Real records that are gone, or would be, and what was made of them."""
+
+    records: int
+    batches: list[int]
+    """That they stood in; what is left of these has other numbers."""
+    datasets: list[str]
+    models: list[str]
+    """Versions that learnt from them."""
+    drawn_batches: list[int]
+    """That those drew."""
+    certificate: dict[str, Any] | None
+    """None: nothing was changed."""
 
 
 @router.get("/sets", response_model=RecordSets)
@@ -156,9 +189,20 @@ def draw(name: SetName, asked: Sampling, rag: Writer) -> JSONResponse:
     # Imported here: it brings torch along, which nobody else waits for.
     from rag_pipeline.synthetic.sampling_report import SampleWanted
 
-    wanted = SampleWanted(name=name, **asked.model_dump(exclude={"with_records"}))
+    given = asked.model_dump(exclude={"with_records"})
+    wanted = SampleWanted(name=name, most_records=MAX_OF_SERIES, **given)
     sampled = rag.synthetic.sample(wanted)
     with_records = asked.with_records and sampled.is_accepted
     return JSONResponse(
         {**sampled.as_json(), "records": sampled.drawn.records() if with_records else None}
     )
+
+
+@router.post("/sets/{name}/erasures", response_model=ForgottenRecords)
+def forget(name: SetName, asked: Forgetting, rag: Writer) -> JSONResponse:
+    """Take real records out of a set for good, and prove it."""
+    found = rag.forget.preview_records(name, asked.where)
+    done = None
+    if not asked.dry_run:
+        done = rag.forget.records(name, asked.where, with_models=asked.with_models)
+    return JSONResponse({**found.as_json(), "certificate": done and done.certificate})

@@ -43,9 +43,9 @@ from rag_pipeline.synthetic.images.learning import (
     Examples,
     blocks,
     course,
+    drawing,
     examples,
     fitting_width,
-    one_thread,
 )
 from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.images.unet import UNet
@@ -252,7 +252,7 @@ class Diffusion:
             chance = torch.Generator().manual_seed(seed_there)
             noise = torch.randn(len(labels[at]), *self.codec.shape, generator=chance)
             direction = self._direction(labels[at], hint[at])
-            with one_thread():
+            with drawing():
                 if given is None:
                     found.append(followed(direction, noise, steps=self.settings.sampling_steps))
                 else:

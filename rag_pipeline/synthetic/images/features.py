@@ -24,9 +24,9 @@ from torch.nn import functional
 from rag_pipeline.synthetic.errors import PictureError, SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.images.coding import PictureCodec
-from rag_pipeline.synthetic.images.learning import Course, Examples, examples, one_thread
+from rag_pipeline.synthetic.images.learning import Examples, drawing, examples
 from rag_pipeline.synthetic.images.pictures import Pictures
-from rag_pipeline.synthetic.learning import drawn_by, taught
+from rag_pipeline.synthetic.learning import Steps, drawn_by, taught
 from rag_pipeline.synthetic.saved import load_model
 from rag_pipeline.synthetic.tables.coding import Arrays
 from rag_pipeline.synthetic.weights import loaded, weights_of
@@ -134,7 +134,7 @@ class FeatureNet:
         with drawn_by(seed):
             network = Network(codec.shape, _kinds(codec, told))
         task = Learning(model=network, learnt=learnt, held_back=held_back)
-        how = Course(
+        how = Steps(
             steps=steps or _steps(len(learnt)), batch_size=_BATCH, learning_rate=_LEARNING_RATE
         )
         taught(task, how, Fitting(seed=seed, threads=threads), ema=_EMA)
@@ -153,7 +153,7 @@ class FeatureNet:
 
     def _said(self, part: nn.Module, pictures: Pictures) -> Features:
         values = self.codec.encode(pictures)
-        with one_thread():
+        with drawing():
             found = [
                 part(values[start : start + _BLOCK]) for start in range(0, len(values), _BLOCK)
             ]

@@ -41,9 +41,9 @@ from rag_pipeline.synthetic.images.learning import (
     Examples,
     blocks,
     course,
+    drawing,
     encoded,
     fitting_width,
-    one_thread,
 )
 from rag_pipeline.synthetic.images.pictures import Pictures
 from rag_pipeline.synthetic.judging.likeness import frechet_distance, precision_recall
@@ -229,7 +229,7 @@ class Gan:
         for at, seed_there in blocks(count, seed):
             chance = torch.Generator().manual_seed(seed_there)
             noise = torch.randn(len(labels[at]), self.settings.noise, generator=chance)
-            with one_thread():
+            with drawing():
                 found.append(self.network(noise, labels[at]))
         return self.codec.decode(torch.cat(found), labels)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rag_pipeline.synthetic.images.coding import PictureCodec
 from rag_pipeline.synthetic.images.pictures import Pictures
-from rag_pipeline.synthetic.learning import device_of, divided
+from rag_pipeline.synthetic.learning import Steps, device_of, divided, one_thread
 
 BLOCK = 250
 """Pictures that are drawn together, with chance of their own."""
@@ -63,15 +63,10 @@ def encoded(codec: PictureCodec, pictures: Pictures) -> Examples:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums in one order and no gradients, so that a seed draws the same in any process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch.set_num_threads(before)
+def drawing() -> Iterator[None]:
+    """Sums in one order and no gradients."""
+    with one_thread(), torch.no_grad():
+        yield
 
 
 def blocks(count: int, seed: int) -> list[tuple[slice, int]]:
@@ -80,15 +75,6 @@ def blocks(count: int, seed: int) -> list[tuple[slice, int]]:
         (slice(start, min(start + BLOCK, count)), seed * _BLOCKS_APART + start)
         for start in range(0, count, BLOCK)
     ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """How long a network learns, and how much at once."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
 
 
 class Wanted(Protocol):
@@ -102,13 +88,13 @@ class Wanted(Protocol):
     def learning_rate(self) -> float: ...
 
 
-def course(wanted: Wanted, pictures: Pictures, *, steps: int, batch_size: int) -> Course:
+def course(wanted: Wanted, pictures: Pictures, *, steps: int, batch_size: int) -> Steps:
     """As wanted, or else the usual number of steps, more for more pictures, and the usual batch,
     smaller for larger ones."""
     part = min(max(len(pictures) / _MANY, _LEAST_PART), _MOST_PARTS)
     pixels = pictures.height * pictures.width
     halvings = sum(pixels > most for most in _HALVED_AT)
-    return Course(
+    return Steps(
         steps=wanted.steps or round(steps * part),
         batch_size=wanted.batch_size or batch_size // 2**halvings,
         learning_rate=wanted.learning_rate,

@@ -33,9 +33,9 @@ from rag_pipeline.synthetic.images.learning import (
     Examples,
     blocks,
     course,
+    drawing,
     examples,
     fitting_width,
-    one_thread,
 )
 from rag_pipeline.synthetic.images.likelihood import Shades
 from rag_pipeline.synthetic.images.pictures import Pictures
@@ -246,7 +246,7 @@ class Vae:
         values, shades = self.codec.encode(pictures), Shades(self.codec.shades)
         found = [torch.zeros(0)]
         for at, _ in blocks(len(values), 0):
-            with one_thread():
+            with drawing():
                 mean, log_variance = self.network.autoencoder.places(values[at])
                 said = self.network.autoencoder.pictures(mean)
                 nats = shades.nats(values[at], *said).flatten(1).sum(1)
@@ -272,7 +272,7 @@ class Vae:
         values = self.codec.encode(pictures)
         found = [torch.zeros(0, self.settings.hidden)]
         for at, _ in blocks(len(values), 0):
-            with one_thread():
+            with drawing():
                 found.append(self.network.autoencoder.places(values[at])[0])
         return torch.cat(found)
 
@@ -280,7 +280,7 @@ class Vae:
         """Where the prior leads from the moment `begin` on."""
         found = [place[:0]]
         for at, _ in blocks(len(place), 0):
-            with one_thread():
+            with drawing():
                 direction = self._direction(labels[at])
                 steps = self.settings.sampling_steps
                 found.append(followed(direction, place[at], steps=steps, begin=begin))
@@ -297,7 +297,7 @@ class Vae:
         """(n, C, H, W): the middle of each pixel."""
         found = [torch.zeros(0, *self.codec.shape)]
         for at, _ in blocks(len(place), 0):
-            with one_thread():
+            with drawing():
                 found.append(self.network.autoencoder.pictures(place[at])[0])
         return torch.cat(found)
 

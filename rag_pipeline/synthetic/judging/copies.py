@@ -32,8 +32,8 @@ def row_keys(tables: list[Table], columns: list[str]) -> list[Keys]:
 def _keys(table: Table, known: dict[str, dict[object, int]]) -> Keys:
     keys = np.zeros(len(table), np.uint64)
     for name, codes in known.items():
-        keys = _mixed(keys + _GOLDEN) ^ _bits(table.values[name], codes)
-    return _mixed(keys + _GOLDEN)
+        keys = mixed(keys + _GOLDEN) ^ _bits(table.values[name], codes)
+    return mixed(keys + _GOLDEN)
 
 
 def _bits(values: Values, known: dict[object, int]) -> Keys:
@@ -44,7 +44,7 @@ def _bits(values: Values, known: dict[object, int]) -> Keys:
     return np.where(np.isnan(numbers), np.nan, numbers + 0.0).view(np.uint64)
 
 
-def _mixed(keys: Keys) -> Keys:
+def mixed(keys: Keys) -> Keys:
     """Each bit depends on all (splitmix64; Steele, Lea and Flood, OOPSLA 2014)."""
     keys = (keys ^ (keys >> np.uint64(30))) * _FIRST
     keys = (keys ^ (keys >> np.uint64(27))) * _SECOND

@@ -125,6 +125,36 @@ def _cell(column: int, row: int, value: float, pair: str) -> str:
     return _rect(f"heat-{level}", *at, _CELL - 1, _CELL - 1, f"{pair}: {value:.3f}")
 
 
+def lags(real: Sequence[float | None], synthetic: Sequence[float | None], label: str) -> str:
+    """Correlations by how many records lie between, from 1: real ones as bars, synthetic ones as a
+    line; from 0, or the lowest below, to 1."""
+    there = [one for one in (*real, *synthetic) if one is not None]
+    low = min([0.0, *there])
+    tall, wide = (_FLOOR - 8) / (1 - low), _WIDTH / max(len(real), 1)
+    zero = _FLOOR + low * tall
+    bars = [
+        _rect(
+            "real", at * wide + 2, zero - max(one, 0) * tall, wide - 4, abs(one) * tall,
+            f"{at + 1} apart: real {one:.2f}",
+        )
+        for at, one in enumerate(real)
+        if one is not None
+    ]  # fmt: skip
+    points = [
+        ((at + 0.5) * wide, zero - one * tall)
+        for at, one in enumerate(synthetic)
+        if one is not None
+    ]
+    axis = _line("axis", [(0, zero), (_WIDTH, zero)])
+    words = [
+        _text("low", 0, _HEIGHT - 2, "1 apart"),
+        _text("high", _WIDTH, _HEIGHT - 2, f"{len(real)} apart"),
+    ]
+    return svg(
+        _WIDTH, _HEIGHT, label, [*bars, _line("synthetic", points), axis, *words], "histogram"
+    )
+
+
 def curve(losses: Sequence[float], validations: Sequence[tuple[float, float]], label: str) -> str:
     """Losses over steps, and validations, each in its own scale; x from 0 to 1."""
     width, height = 640, 200

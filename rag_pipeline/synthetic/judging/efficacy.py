@@ -67,13 +67,13 @@ class Efficacy:
     """The standard error of their difference, by which held-out records were asked."""
 
     @property
-    def measure(self) -> Measure | None:
-        """The ratio, which of records as good as real ones is 1."""
+    def measures(self) -> Mapping[str, Measure]:
+        """The ratio, which of records as good as real ones is 1; none where nothing is told."""
         if self.ratio is None:
-            return None
-        return Measure(
-            value=self.ratio, by_chance=by_chance(1, -self.error / self.learnt_from_real)
-        )
+            return {}
+        natural = by_chance(1, -self.error / self.learnt_from_real)
+        name = "efficacy_ratio_number" if self.is_number else "efficacy_ratio"
+        return {name: Measure(value=self.ratio, by_chance=natural)}
 
     @property
     def ratio(self) -> float | None:

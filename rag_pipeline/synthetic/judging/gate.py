@@ -22,6 +22,9 @@ class Thresholds:
     """With fewer, figures say too little: the batch stays unreviewed."""
     fewest_held_out: int = 100
     """Real records that were not learnt from; with fewer, the batch stays unreviewed."""
+    fewest_series: int = 100
+    """The same of series, where records make them."""
+    fewest_held_out_series: int = 30
 
     validity: float = 1.0
     """At least this share is as the schema and the constraints say."""
@@ -36,6 +39,15 @@ class Thresholds:
     """At most; mean over pairs of columns of one minus the trend."""
     trend_error_ratio: float = 5.0
     """At most so many times that of held-out records."""
+    length_error: float = 0.10
+    """At most, of series: how far the numbers of their records are from the real ones."""
+    step_error: float = 0.10
+    """At most, of series: how far the times between records are from the real ones."""
+    dynamics_error: float = 0.10
+    """At most, of series: mean over columns of one minus how what follows is like what follows in
+    the real ones."""
+    dynamics_error_ratio: float = 5.0
+    """At most so many times that of held-out series."""
     detection: float = 0.90
     """At most: area under the curve of what tells real from synthetic."""
     detection_warning: float = 0.75
@@ -130,6 +142,10 @@ _RULES = (
     _Rule(threshold="shape_error_ratio"),
     _Rule(threshold="trend_error"),
     _Rule(threshold="trend_error_ratio"),
+    _Rule(threshold="length_error"),
+    _Rule(threshold="step_error"),
+    _Rule(threshold="dynamics_error"),
+    _Rule(threshold="dynamics_error_ratio"),
     _Rule(threshold="detection"),
     _Rule(threshold="detection_warning", of="detection", warns=True),
     _Rule(threshold="efficacy_ratio", is_least=True),
@@ -220,9 +236,10 @@ def verdict(judgement: Judged, limits: Thresholds | None = None) -> Verdict:
     `refused` where a limit is broken; `unreviewed` where too few records were judged to say.
     """
     limits = limits or Thresholds()
-    enough = (
-        _enough("fewest_records", "records", judgement.records, limits),
-        _enough("fewest_held_out", "held_out", judgement.held_out, limits),
+    of = ("series", "held_out_series") if judgement.of_series else ("records", "held_out")
+    enough = tuple(
+        _enough(f"fewest_{measure}", measure, value, limits)
+        for measure, value in zip(of, (judgement.records, judgement.held_out), strict=True)
     )
     checks = tuple(
         _check(rule, judgement.measures[rule.measure], limits)

@@ -39,7 +39,7 @@ _FEWEST_FRESH = 1_000
 _LEAST_SHAPE_ERROR, _LEAST_TREND_ERROR = 0.005, 0.01
 """What ratios are taken by, at least: with very many records the floor is so low that nothing would
 do."""
-_NEVER_BY_CHANCE = 1.25
+NEVER_BY_CHANCE = 1.25
 """Times the floor: so far from the real ones as many other real records never are."""
 _MOST_PAIRS = 435
 """Pairs of columns in the JSON, those that go together worst: all of thirty columns."""
@@ -88,6 +88,10 @@ class Judgement:
     seed: int
 
     @property
+    def of_series(self) -> bool:
+        return False
+
+    @property
     def measures(self) -> Mapping[str, Measure]:
         """What `gate.verdict` holds against limits."""
         found = {
@@ -96,11 +100,13 @@ class Judgement:
             "coverage": self.synthetic.coverage.names,
             "unique_ratio": self.synthetic.coverage.unique,
         }
-        measures = {name: Measure(value=value) for name, value in found.items()}
-        if self.efficacy and self.efficacy.measure:
-            name = "efficacy_ratio_number" if self.efficacy.is_number else "efficacy_ratio"
-            measures[name] = self.efficacy.measure
-        return {**measures, **self._errors(), "unseen": self._unseen(), **self.privacy.measures}
+        return {
+            **{name: Measure(value=value) for name, value in found.items()},
+            **(self.efficacy.measures if self.efficacy else {}),
+            **self._errors(),
+            "unseen": self._unseen(),
+            **self.privacy.measures,
+        }
 
     def _errors(self) -> dict[str, Measure]:
         ours, real = self.synthetic.quality, self.floor.quality
@@ -112,16 +118,16 @@ class Judgement:
         }
 
     def _unseen(self) -> Measure:
-        natural, drawn = self.compared["held_out"], self.compared["shapes"]
-        share = (self.floor.unseen * natural + 1) / (natural + 1)
-        error = sqrt(max(share * (1 - share), 0) * (1 / natural + 1 / drawn))
-        beyond = self.synthetic.unseen - self.floor.unseen
-        return Measure(value=beyond, by_chance=by_chance(0, error))
+        return unseen_beyond(
+            self.synthetic.unseen,
+            self.floor.unseen,
+            natural=self.compared["held_out"],
+            drawn=self.compared["shapes"],
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The same for the same judgement; what could not be measured is null."""
         found, real = self.synthetic.quality, self.floor.quality
-        with_others, real_with_others = by_column(found.trends), by_column(real.trends)
         return {
             "records": {
                 "train": self.train,
@@ -133,18 +139,8 @@ class Judgement:
             "measures": {name: shown(one.value) for name, one in self.measures.items()},
             "synthetic": self.synthetic.as_json(),
             "floor": self.floor.as_json(),
-            "columns": [
-                {
-                    "name": name,
-                    "shape": shown(shape),
-                    "shape_held_out": shown(real.shapes[name]),
-                    "trend": shown(with_others.get(name)),
-                    "trend_held_out": shown(real_with_others.get(name)),
-                    "histogram": self.histograms[name].as_json(),
-                }
-                for name, shape in found.shapes.items()
-            ],
-            "pairs": _worst_pairs(found.trends, real.trends),
+            "columns": columns_shown(found, real, self.histograms),
+            "pairs": worst_pairs(found.trends, real.trends),
             "efficacy": self.efficacy.as_json() if self.efficacy else None,
             "privacy": self.privacy.as_json(),
             "slices": [one.as_json() for one in self.slices],
@@ -171,7 +167,7 @@ def judged(
     columns = same_columns(real_train, holdout)
     same_columns(real_train, synthetic)
     for name in (*slices, *([target] if target else [])):
-        _check_column(real_train, name, columns)
+        check_judged(real_train, name, columns)
     chance = np.random.default_rng(seed)
     most = min(_MOST_RECORDS, max(1, _MOST_VALUES // len(columns)))
     # In random order: whoever looks at the first ones looks at any.
@@ -184,7 +180,7 @@ def judged(
     telling = telling_of(train, fresh, drawn, target, seed=seed) if target else None
     found = privacy(real_train, holdout, synthetic, dropped=dropped, seed=seed)
     likening = _Likening.to(train, columns, constraints, seed)
-    asked = fresh if len(fresh) >= _FEWEST_FRESH else _both(fresh, train)
+    asked = fresh if len(fresh) >= _FEWEST_FRESH else joined(fresh, train)
     return Judgement(
         train=len(real_train),
         held_out=len(holdout),
@@ -208,12 +204,39 @@ def judged(
 def _error(name: str, ours: float, real: float, least: float) -> dict[str, Measure]:
     """It and its ratio to that of as many held-out records."""
     return {
-        name: Measure(value=ours, by_chance=_NEVER_BY_CHANCE * real),
+        name: Measure(value=ours, by_chance=NEVER_BY_CHANCE * real),
         f"{name}_ratio": Measure(value=ours / max(real, least)),
     }
 
 
-def _worst_pairs(found: Mapping[Pair, float], real: Mapping[Pair, float]) -> list[dict[str, Any]]:
+def unseen_beyond(ours: float, floor: float, *, natural: int, drawn: int) -> Measure:
+    """How much larger the share is that was never seen among `drawn` than among so many `natural`
+    ones; by chance it is by far."""
+    share = (floor * natural + 1) / (natural + 1)
+    error = sqrt(max(share * (1 - share), 0) * (1 / natural + 1 / drawn))
+    return Measure(value=ours - floor, by_chance=by_chance(0, error))
+
+
+def columns_shown(
+    found: Quality, real: Quality, histograms: Mapping[str, Histogram]
+) -> list[dict[str, Any]]:
+    """Column by column, beside held-out records, for a report."""
+    with_others, real_with_others = by_column(found.trends), by_column(real.trends)
+    return [
+        {
+            "name": name,
+            "shape": shown(shape),
+            "shape_held_out": shown(real.shapes[name]),
+            "trend": shown(with_others.get(name)),
+            "trend_held_out": shown(real_with_others.get(name)),
+            "histogram": histograms[name].as_json(),
+        }
+        for name, shape in found.shapes.items()
+    ]
+
+
+def worst_pairs(found: Mapping[Pair, float], real: Mapping[Pair, float]) -> list[dict[str, Any]]:
+    """Those that go together least as the real ones do, for a report."""
     worst = sorted(found, key=lambda pair: (found[pair], pair))[:_MOST_PAIRS]
     return [
         {"columns": [*pair], "trend": shown(found[pair]), "trend_held_out": shown(real[pair])}
@@ -221,13 +244,15 @@ def _worst_pairs(found: Mapping[Pair, float], real: Mapping[Pair, float]) -> lis
     ]
 
 
-def _check_column(table: Table, name: str, columns: list[str]) -> None:
+def check_judged(table: Table, name: str, columns: list[str]) -> None:
+    """Raise `SyntheticError` for what is none of the columns that are judged."""
     table.schema.column(name)
     if name not in columns:
         raise SyntheticError(f"{name!r} is a key or a text, of which nothing is judged")
 
 
-def _both(one: Table, other: Table) -> Table:
+def joined(one: Table, other: Table) -> Table:
+    """The records of both."""
     values = {name: np.concatenate([one.values[name], other.values[name]]) for name in one.values}
     return Table(schema=one.schema, values=values)
 

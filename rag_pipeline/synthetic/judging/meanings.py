@@ -5,6 +5,9 @@ from collections.abc import Mapping
 MEANINGS: Mapping[str, tuple[str, str]] = {
     "records": ("Synthetic records", "With fewer, figures say too little."),
     "held_out": ("Held-out real records", "They were not learnt from; all is held against them."),
+    "series": ("Synthetic series", "With fewer, figures say too little."),
+    "held_out_series": ("Held-out real series", "They were not learnt from; all is held against"
+                        " them."),
     "validity": ("Valid records", "As the schema and the declared constraints say."),
     "unseen": ("Unseen values", "Records with a value outside of what was learnt from, beyond"
                " those among held-out records."),
@@ -12,6 +15,13 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "shape_error_ratio": ("Error of shapes, by the floor", "By that of held-out records."),
     "trend_error": ("Error of trends", "How far pairs of columns are from the real ones."),
     "trend_error_ratio": ("Error of trends, by the floor", "By that of held-out records."),
+    "length_error": ("Error of lengths", "How far the numbers of records in series are from the"
+                     " real ones."),
+    "step_error": ("Error of steps", "How far the times from one record to the next are from the"
+                   " real ones."),
+    "dynamics_error": ("Error of dynamics", "How far what follows what in a series is from the real"
+                       " ones: names after names, and changes of numbers."),
+    "dynamics_error_ratio": ("Error of dynamics, by the floor", "By that of held-out series."),
     "detection": ("Detection", "How well trees tell real from synthetic: .5 is not at all, 1 is"
                   " always."),
     "efficacy_ratio": ("Efficacy", "How well the target is told by what is learnt from synthetic"

@@ -23,7 +23,11 @@ class Measure:
 
 
 class Judged(Protocol):
-    """Whatever can be held against thresholds: tables, pictures, texts."""
+    """Whatever can be held against thresholds: tables, series, pictures, texts."""
+
+    @property
+    def of_series(self) -> bool:
+        """Whether it is series that are counted, and not their records."""
 
     @property
     def records(self) -> int:
@@ -48,6 +52,7 @@ class Measured:
     records: int
     held_out: int
     measures: Mapping[str, Measure]
+    of_series: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -56,10 +61,12 @@ class Measured:
         }
 
 
-def measured(values: Mapping[str, float], *, records: int, held_out: int) -> Measured:
+def measured(
+    values: Mapping[str, float], *, records: int, held_out: int, of_series: bool = False
+) -> Measured:
     """Plain figures by name."""
     measures = {name: Measure(value=value) for name, value in values.items()}
-    return Measured(records=records, held_out=held_out, measures=measures)
+    return Measured(records=records, held_out=held_out, measures=measures, of_series=of_series)
 
 
 def area_under_curve(ones: Numbers, others: Numbers) -> float:

@@ -25,6 +25,7 @@ from rag_pipeline.synthetic.judging.page_parts import (
     section,
     slices,
 )
+from rag_pipeline.synthetic.judging.page_series import series
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STATES: Mapping[str, tuple[str, str]] = {
@@ -43,6 +44,7 @@ def page(report: Mapping[str, Any]) -> str:
         _verdict(verdict),
         _at_a_glance(judgement),
         _quality(verdict),
+        series(judgement),
         *_of_tables(judgement),
         _privacy(judgement, verdict),
         _training(report.get("training")),
@@ -96,12 +98,16 @@ def _at_a_glance(judgement: Json) -> str:
     ours, real = judgement["synthetic"], judgement["floor"]
     efficacy = judgement["efficacy"] or {}
     privacy = judgement["privacy"]
+    if "series" in judgement:
+        of_kind = ("Dynamics", number(ours["dynamics"]), f"held-out {number(real['dynamics'])}")
+    else:
+        of_kind = ("Efficacy, by real", number(efficacy.get("ratio")), "1 is as good as real")
     figures = [
         ("Quality", number(ours["score"]), f"held-out {number(real['score'])}"),
         ("Shapes of columns", number(ours["shape"]), f"held-out {number(real['shape'])}"),
         ("Trends of pairs", number(ours["trend"]), f"held-out {number(real['trend'])}"),
         ("Detection", number(ours["detection"]), f"held-out {number(real['detection'])}"),
-        ("Efficacy, by real", number(efficacy.get("ratio")), "1 is as good as real"),
+        of_kind,
         ("Closer to training", percent(privacy.get("closer_to_train")), "50 % by nature"),
         ("Membership attack", number(privacy.get("membership")), ".5 tells nothing"),
         ("Exact copies", percent(privacy.get("exact_copies_share")),
@@ -130,9 +136,7 @@ def _privacy(judgement: Json, verdict: Json) -> str:
     if not found:
         return ""
     probes = judgement.get("privacy", {}).get("probes")
-    looked = (
-        f" Distances were looked at for {number(probes)} records of each side." if probes else ""
-    )
+    looked = f" Distances were looked at for {number(probes)} of each side." if probes else ""
     note = (
         "No figure is enough alone: copies are seen by their number, shaken copies by their"
         " distance. Limits are widened to what chance makes of few records. Only a fit with"

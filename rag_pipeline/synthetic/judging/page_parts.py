@@ -114,7 +114,7 @@ def columns(judgement: Json) -> str:
     """A plot for each column, and all of them as a table."""
     found = judgement["columns"]
     worst = {one["name"] for one in sorted(found, key=lambda one: one["shape"])[:_MOST_PLOTS]}
-    plots = "".join(_plot(one) for one in found if one["name"] in worst)
+    plots = "".join(plot(one) for one in found if one["name"] in worst)
     key = (
         '<ul class="key"><li class="real">real, filled</li>'
         '<li class="synthetic">synthetic, line or dark bar</li></ul>'
@@ -136,7 +136,8 @@ def columns(judgement: Json) -> str:
     return section("Columns", key, f'<div class="columns">{plots}</div>', table, note=note)
 
 
-def _plot(one: Json) -> str:
+def plot(one: Json) -> str:
+    """A histogram with its name, its shape, and where the two sides are most apart."""
     shown = one["histogram"]
     names, real, synthetic = shown["names"], shown["real"], shown["synthetic"]
     said = _difference(names, real, synthetic)

@@ -17,7 +17,7 @@ are seen by the check of exact copies only, and shaken ones by the distances onl
   2023), beyond that of held-out records.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, comb, sqrt
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag_pipeline.synthetic.judging.copies import compared, once, row_keys
+from rag_pipeline.synthetic.judging.copies import Keys, compared, once, row_keys
 from rag_pipeline.synthetic.judging.distances import (
     Placed,
     Space,
@@ -84,12 +84,19 @@ class Privacy:
 
 
 def privacy(
-    train: Table, holdout: Table, synthetic: Table, *, dropped: int = 0, seed: int = 0
+    train: Table,
+    holdout: Table,
+    synthetic: Table,
+    *,
+    keys: Sequence[Keys] | None = None,
+    dropped: int = 0,
+    seed: int = 0,
 ) -> Privacy:
     """Of records that were learnt from, real ones that were not, and synthetic ones.
 
-    `dropped`: how many synthetic ones were left out as copies of unique records; they count as
-    copies.
+    `keys`: (records,) of each of the three, the same where records are copies; else those that are
+    the same in all columns. `dropped`: how many synthetic ones were left out as copies of unique
+    records; they count as copies.
     """
     chance = np.random.default_rng(seed)
     columns = compared(train)
@@ -104,7 +111,7 @@ def privacy(
         probes=probes,
         against=min(against, len(learnt)),
         measures={
-            **_exact_copies(train, holdout, synthetic, columns, dropped),
+            **_exact_copies(keys or row_keys([train, holdout, synthetic], columns), dropped),
             **_distances(learnt, fresh, drawn, probes, against),
             **_singled_out(train, holdout, synthetic, columns, chance),
         },
@@ -116,13 +123,11 @@ def _some(records: int, most: int, chance: np.random.Generator) -> npt.NDArray[n
     return chance.permutation(records)[:most]
 
 
-def _exact_copies(
-    train: Table, holdout: Table, synthetic: Table, columns: list[str], dropped: int
-) -> dict[str, Measure]:
-    learnt, fresh, drawn = row_keys([train, holdout, synthetic], columns)
+def _exact_copies(keys: Sequence[Keys], dropped: int) -> dict[str, Measure]:
+    learnt, fresh, drawn = keys
     values, counts = np.unique(learnt, return_counts=True)
     only = values[counts == 1]
-    held_out, found = (int(np.isin(keys, only).sum()) for keys in (fresh, drawn))
+    held_out, found = (int(np.isin(side, only).sum()) for side in (fresh, drawn))
     found, records = found + dropped, len(drawn) + dropped
     # That a fresh record equals one that is there once is as likely as that one of those learnt
     # from is there twice (Good, Biometrika 1953): they say it of a small holdout, too.

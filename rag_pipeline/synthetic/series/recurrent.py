@@ -10,7 +10,8 @@ or an LSTM (Hochreiter and Schmidhuber, Neural Computation 9(8), 1997). The firs
 record says whether the series has ended before it, so that lengths are learnt too. Gradients flow
 back through time over windows of so many records (Werbos, Proceedings of the IEEE 78(10), 1990;
 truncated: Williams and Peng, Neural Computation 2(4), 1990): a window that is not the first of its
-series begins with an empty state and the record before it.
+series begins with an empty state and the record before it. The network is told the place of each
+record, as it would else have to count to know when series end.
 
 Shapes: B series, T records, D columns, K codes of all columns, E wide embeddings, H wide state.
 """
@@ -29,7 +30,8 @@ from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import device_of, divided, drawn_by, taught
 from rag_pipeline.synthetic.series.drawing import Drawing, keys_of
-from rag_pipeline.synthetic.series.series import Layout, SeriesCodec
+from rag_pipeline.synthetic.series.series import LONGEST, Layout, SeriesCodec
+from rag_pipeline.synthetic.series.windows import Windows, moved, windows_of
 from rag_pipeline.synthetic.tables.coding import Arrays, Codes, Wanted
 from rag_pipeline.synthetic.tables.table import Table
 from rag_pipeline.synthetic.weights import loaded, weights_of
@@ -41,6 +43,12 @@ _POWERS = 3
 _BLOCK = 256
 """Series that are drawn together."""
 _BLOCKS_APART = 1_000_003
+_MOST_DRAWN = 3_000_000
+"""Records: what was drawn is in memory as a whole."""
+_COUNTED, _PARTS, _PLACE_WIDE = 32, 4, 8
+"""Places that are told apart, parts of each doubling beyond, and how wide what is told is."""
+_MOST_VALIDATED = 256
+"""Windows that are validated together."""
 _MOST_AT_ONCE = 64
 """Series that a likelihood is found of together."""
 
@@ -86,7 +94,8 @@ class Network(nn.Module):
         read = columns * (settings.embedding + 1)
         cell = nn.GRU if settings.cell == "gru" else nn.LSTM
         self.begin = nn.Parameter(torch.zeros(read))
-        self.cell = cell(read, width, num_layers=settings.layers, batch_first=True)
+        self.place = nn.Embedding(int(place_codes(torch.tensor(LONGEST))) + 1, _PLACE_WIDE)
+        self.cell = cell(read + _PLACE_WIDE, width, num_layers=settings.layers, batch_first=True)
         self.known = nn.ModuleList(nn.Linear(settings.embedding + 1, width) for _ in range(columns))
         self.mix = nn.ModuleList(_mixing(width, settings.dropout) for _ in range(columns))
         self.write = nn.ModuleList(nn.Linear(width, size) for size in self.sizes)
@@ -97,11 +106,12 @@ class Network(nn.Module):
         at = codes + self.first
         return torch.cat([self.embedding(at), self.position[at][..., None]], dim=-1)
 
-    def inputs(self, codes: Tensor, is_first: Tensor) -> Tensor:
-        """(B, T, D(E+1)) of the records before, (B, T, D); where `is_first` (B, T), there is
-        none."""
+    def inputs(self, codes: Tensor, places: Tensor) -> Tensor:
+        """(B, T, D(E+1) + 8) of the records before, (B, T, D), and of the places of the next ones,
+        (B, T): before the first there is none."""
         read = self.read(codes).flatten(2)
-        return torch.where(is_first[..., None], self.begin, read)
+        before = torch.where((places == 0)[..., None], self.begin, read)
+        return torch.cat([before, self.place(place_codes(places))], dim=2)
 
     def logits(self, state: Tensor, read: Tensor, column: int) -> Tensor:
         """(…, codes of the column), for the state (…, H) and the record's columns before it, whose
@@ -117,6 +127,13 @@ class Network(nn.Module):
         return found
 
 
+def place_codes(places: Tensor) -> Tensor:
+    """Each place by itself at first, then ever more of them together."""
+    doublings = (places.clamp(_COUNTED, LONGEST) / _COUNTED).log2()
+    beyond = _COUNTED + doublings.mul(_PARTS).floor().long()
+    return torch.where(places < _COUNTED, places, beyond)
+
+
 def _firsts(sizes: Sequence[int]) -> Tensor:
     return torch.tensor(np.cumsum([0, *sizes[:-1]]))
 
@@ -127,48 +144,9 @@ def _mixing(width: int, dropout: float) -> nn.Module:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
-    """Parts of series, filled up to the longest of them."""
-
-    codes: Tensor
-    """int64 (B, T, D): records, and the one that says that the series has ended."""
-    before: Tensor
-    """int64 (B, T, D): the record before each."""
-    is_first: Tensor
-    """bool (B, T): whether there is none."""
-    counts: Tensor
-    """bool (B, T, D): what is predicted."""
-
-    @classmethod
-    def of(cls, windows: Sequence[Codes], begins: Sequence[bool], fixed: Sequence[int]) -> Self:
-        """`windows` (records, D), each with the record before it unless it begins a series."""
-        longest = max(len(one) - (not begin) for one, begin in zip(windows, begins, strict=True))
-        shape = (len(windows), longest, windows[0].shape[1])
-        codes, before = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        is_first, counts = np.zeros(shape[:2], np.bool_), np.zeros(shape, np.bool_)
-        for at, (window, begin) in enumerate(zip(windows, begins, strict=True)):
-            now = window if begin else window[1:]
-            codes[at, : len(now)] = now
-            before[at, int(begin) : len(now)] = window[: len(now) - int(begin)]
-            is_first[at, 0] = begin
-            counts[at, : len(now)] = True
-            counts[at, :, 1:] &= now_is_record(now, longest)[:, None]
-            counts[at, int(begin) :, [*fixed]] = False  # settled by the first record
-        tensors = map(torch.from_numpy, (codes, before, is_first, counts))
-        return cls(**dict(zip(("codes", "before", "is_first", "counts"), tensors, strict=True)))
-
-
-def now_is_record(window: Codes, longest: int) -> npt.NDArray[np.bool_]:
-    """(T,): False for the mark of an end, and what is filled up."""
-    found = np.zeros(longest, np.bool_)
-    found[: len(window)] = window[:, 0] == 0
-    return found
-
-
 def nats(network: Network, windows: Windows) -> Tensor:
     """(B, T, D): -log p of each code; 0 for what does not count."""
-    state, _ = network.cell(network.inputs(windows.before, windows.is_first))
+    state, _ = network.cell(network.inputs(windows.before, windows.places))
     read = network.read(windows.codes)
     losses = []
     for column in range(len(network.sizes)):
@@ -185,9 +163,9 @@ class Learning:
     """The task that `rag_pipeline.training.loop` trains."""
 
     model: Network
-    learnt: Sequence[tuple[Codes, bool]]
-    """Windows, and whether each begins a series."""
-    held_back: Sequence[tuple[Codes, bool]]
+    learnt: Sequence[tuple[Codes, int]]
+    """Windows, and the place of the first record that each predicts."""
+    held_back: Sequence[tuple[Codes, int]]
     fixed: Sequence[int]
 
     @property
@@ -199,41 +177,22 @@ class Learning:
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         """Nats a code (scalar)."""
-        return self._nats([self.learnt[row] for row in rows])
+        nats_of_all, codes = self._nats([self.learnt[row] for row in rows])
+        return nats_of_all / codes
 
     def validate(self) -> float:
         """Minus the nats a code of what was held back."""
-        return -self._nats(self.held_back).item()
-
-    def _nats(self, chosen: Sequence[tuple[Codes, bool]]) -> Tensor:
-        parts = [one for one, _ in chosen], [begin for _, begin in chosen]
-        windows = moved(Windows.of(*parts, self.fixed), device_of(self.model))
-        return nats(self.model, windows).sum() / windows.counts.sum()
-
-
-def moved(windows: Windows, device: torch.device) -> Windows:
-    """The same on that device."""
-    return Windows(
-        codes=windows.codes.to(device),
-        before=windows.before.to(device),
-        is_first=windows.is_first.to(device),
-        counts=windows.counts.to(device),
-    )
-
-
-def windows_of(series: Sequence[Codes], size: int) -> list[tuple[Codes, bool]]:
-    """Windows of `size` records, the last of a series with the mark of its end; each but the first
-    of a series begins with the record before it."""
-    found: list[tuple[Codes, bool]] = []
-    for codes in series:
-        end = np.zeros((1, codes.shape[1]), np.int64)
-        end[0, 0] = 1
-        whole = np.concatenate([codes, end])
-        found += [
-            (whole[max(start - 1, 0) : start + size], start == 0)
-            for start in range(0, len(whole), size)
+        found = [
+            self._nats(self.held_back[start : start + _MOST_VALIDATED])
+            for start in range(0, len(self.held_back), _MOST_VALIDATED)
         ]
-    return found
+        return -sum(one.item() for one, _ in found) / sum(int(count) for _, count in found)
+
+    def _nats(self, chosen: Sequence[tuple[Codes, int]]) -> tuple[Tensor, Tensor]:
+        """Of all codes together, and how many these are (scalars)."""
+        parts = [one for one, _ in chosen], [start for _, start in chosen]
+        windows = moved(Windows.of(*parts, self.fixed), device_of(self.model))
+        return nats(self.model, windows).sum(), windows.counts.sum()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -284,9 +243,16 @@ class Recurrent:
         """
         drawing = Drawing(network=self.network, codec=self.codec, where=where)
         codes: list[Codes] = []
+        records = 0
         for start in range(0, count, _BLOCK):
             block = [np.zeros((0, len(self.network.sizes)), np.int64)] * min(_BLOCK, count - start)
             codes += drawing.continued(block, seed * _BLOCKS_APART + start)
+            records += sum(map(len, codes[start:]))
+            if records > _MOST_DRAWN:
+                raise SyntheticError(
+                    f"{len(codes)} of {count} series have {records:,} records already, of"
+                    f" {_MOST_DRAWN:,} that are drawn at once: draw fewer series at a time"
+                )
         keys = keys_of(self.codec, count, seed)
         return self.codec.decoded(codes, keys, np.random.default_rng(abs(seed)), where)
 
@@ -309,7 +275,7 @@ class Recurrent:
         series = self.codec.encoded(table)
         for start in range(0, len(series), _MOST_AT_ONCE):
             whole = windows_of(series[start : start + _MOST_AT_ONCE], max(map(len, series)) + 1)
-            parts = [one for one, _ in whole], [begin for _, begin in whole]
+            parts = [one for one, _ in whole], [start for _, start in whole]
             windows = Windows.of(*parts, _fixed(self.codec))
             sums = nats(self.network, windows).double().sum((1, 2)) / windows.counts.sum((1, 2))
             found += sums.tolist()

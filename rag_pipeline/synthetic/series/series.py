@@ -28,6 +28,8 @@ from rag_pipeline.synthetic.tables.coding import (
 from rag_pipeline.synthetic.tables.table import Column, Numbers, Schema, Table, Values
 
 FEWEST_SERIES = 20
+LONGEST = 10_000
+"""Records of a series that is learnt."""
 ENDS, TIME = "\0ends", "\0time"
 """Columns of the codes that are none of the table."""
 _BEGINS = "\0begins"
@@ -95,6 +97,7 @@ class SeriesCodec:
                 f"{len(groups)} series are too few to learn from without learning them by heart:"
                 f" give at least {FEWEST_SERIES}"
             )
+        _check_lengths(table, layout, groups)
         columns = [column for column in table.schema.columns if _is_learnt(column, layout)]
         codecs = {column.name: learnt(column, table.values[column.name]) for column in columns}
         if layout.time is not None:
@@ -297,6 +300,17 @@ def _of_times(column: Column) -> Column:
     """Times and steps alike as numbers with the decimals of the column."""
     decimals = column.decimals if column.kind == "number" else 0
     return Column(name=column.name, kind="number", decimals=decimals)
+
+
+def _check_lengths(table: Table, layout: Layout, groups: Sequence[npt.NDArray[np.int64]]) -> None:
+    """Raise `SyntheticError` for a series of which no network would learn how it goes."""
+    longest = max(groups, key=len)
+    if len(longest) > LONGEST:
+        name = table.values[layout.key][longest[0]]
+        raise SyntheticError(
+            f"the series {str(name)!r} has {len(longest):,} records, and {LONGEST:,} can be learnt:"
+            f" divide it, such as by day, with a {layout.key!r} for each part, or leave it out"
+        )
 
 
 def _times(

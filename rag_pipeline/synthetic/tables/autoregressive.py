@@ -12,7 +12,7 @@ Tractable Density Estimator"; Hoogeboom et al., ICLR 2022, arXiv:2110.02037, eq.
 Shapes: B records, D columns, K codes of all columns together, E wide embeddings, H wide network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
@@ -32,6 +31,13 @@ from rag_pipeline.synthetic.tables.autoregressive_network import (
     near_codes,
     some_known,
 )
+from rag_pipeline.synthetic.tables.categorical import (
+    Logits,
+    allowances,
+    check_settings,
+    decoded,
+    nats_in_orders,
+)
 from rag_pipeline.synthetic.tables.coding import (
     Arrays,
     Codec,
@@ -42,9 +48,14 @@ from rag_pipeline.synthetic.tables.coding import (
     restored,
 )
 from rag_pipeline.synthetic.tables.columns import (
+    Block,
+    blocks,
     codes_of,
     drawn_table,
+    filled_in,
+    joined,
     learnt_codecs,
+    schema_of,
     wanted_shares,
 )
 from rag_pipeline.synthetic.tables.guide import Guide
@@ -56,15 +67,10 @@ from rag_pipeline.training.loop import Trained
 _MOST_WEIGHTS = 1_500_000
 """6 MB: with the tables of the codecs, a model has up to 8."""
 _SMALLEST_EMBEDDING, _SMALLEST_WIDTH = 4, 16
-_BLOCK = 1_000
-"""Records that are drawn together, in an order of columns and with chance of their own."""
 _DELTA = 0.1
 """Of one in as many records as are learnt from: the chance that a promise of privacy leaves."""
 _SWEEPS = 4
 """How often columns that several conditions hold for are drawn again, given the others."""
-_ORDERS = 4
-"""Orders of the columns that a likelihood is averaged over."""
-_BLOCKS_APART = 1_000_003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +96,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise `SyntheticError` for a network that can't be."""
-        for name in ("width", "depth", "embedding"):
-            if getattr(self, name) < 1:
-                raise SyntheticError(f"{name} is {getattr(self, name)}: give 1 or more")
+        check_settings(self, counts=("width", "depth", "embedding"))
         if not 0 <= self.dropout < 1 or not self.smoothing >= 0:
             raise SyntheticError(
                 f"dropout is {self.dropout} and smoothing {self.smoothing}: give a share below 1,"
@@ -213,16 +217,10 @@ class Autoregressive:
 
         Raises `SyntheticError` for a column that was not learnt, and for what no record can be.
         """
-        shares = {
-            column: torch.tensor(found).log().float()
-            for column, found in wanted_shares(self.schema, self.codecs, where).items()
-        }
-        blocks = [
-            self._block(min(_BLOCK, count - start), where, shares, seed * _BLOCKS_APART + start)
-            for start in range(0, max(count, 1), _BLOCK)
-        ]
-        drawn = {name: np.concatenate([block[name] for block in blocks]) for name in self.codecs}
-        return drawn_table(self.schema, drawn, count, seed=seed)
+        shares = wanted_shares(self.schema, self.codecs, where)
+        allowed = allowances(self.codecs, shares)
+        drawn = [self._block(block, where, {*shares}, allowed) for block in blocks(count, seed)]
+        return drawn_table(self.schema, joined(drawn, self.codecs), count, seed=seed)
 
     def sample_guided(
         self, count: int, where: Mapping[str, Wanted], guide: Guide, *, seed: int = 0
@@ -237,22 +235,14 @@ class Autoregressive:
         logits = self.network.of_column(column, torch.from_numpy(codes), torch.from_numpy(known))
         return logits.double().softmax(1).numpy()
 
+    @torch.no_grad()
     def score_anomalies(self, table: Table) -> npt.NDArray[np.float64]:
         """How many nats each record takes to say, float64 (n,): the more, the stranger it is.
 
         The mean of eq. 1 over a few orders, the same for each record.
         """
         codes = torch.tensor(codes_of(self.codecs, table))
-        chance = torch.Generator().manual_seed(0)
-        nats = torch.zeros(len(table), dtype=torch.float64)
-        with torch.no_grad():
-            for _ in range(_ORDERS):
-                known = torch.zeros(codes.shape, dtype=torch.bool)
-                for column in torch.randperm(codes.shape[1], generator=chance).tolist():
-                    logits = self.network.of_column(column, codes, known)
-                    nats += functional.cross_entropy(logits, codes[:, column], reduction="none")
-                    known[:, column] = True
-        return (nats / _ORDERS).numpy()
+        return nats_in_orders(codes, self.network.of_column).numpy()
 
     def impute(self, table: Table, *, seed: int = 0) -> Table:
         """The same records, with a value drawn for each that is missing, given the others.
@@ -262,57 +252,41 @@ class Autoregressive:
         """
         codes = torch.tensor(codes_of(self.codecs, table))
         is_missing = codes == torch.tensor(self.network.sizes) - 1
-        for start in range(0, len(table), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            chance = torch.Generator().manual_seed(seed * _BLOCKS_APART + start)
+        for block in blocks(len(table), seed):
+            rows = slice(block.first, block.first + block.size)
+            chance = torch.Generator().manual_seed(block.seed)
             self._fill(codes[rows], ~is_missing[rows], chance)
-        within = np.random.default_rng(seed)
-        values = dict(table.values)
-        for column, (name, codec) in enumerate(self.codecs.items()):
-            at = is_missing[:, column].numpy()
-            values[name] = values[name].copy()
-            values[name][at] = codec.decode(codes[at, column].numpy(), within, None)
-        return Table(schema=table.schema, values=values)
+        return filled_in(table, self.codecs, codes.numpy(), is_missing.numpy(), seed)
 
     @torch.no_grad()
     def _fill(self, codes: Tensor, known: Tensor, chance: torch.Generator) -> None:
         """Draw all codes (B, D) that are not known, in place, and none of them as missing."""
+        allowed = allowances(self.codecs, {})
         for column in torch.randperm(len(self.codecs), generator=chance).tolist():
             rows = (~known[:, column]).nonzero()[:, 0]
-            allowed = self._allowed(column, {})
-            allowed[-1] = -torch.inf
-            if len(rows) and allowed.isfinite().any():
-                logits = self.network.of_column(column, codes[rows], known[rows]) + allowed
+            allowed[column][-1] = -torch.inf
+            if len(rows) and allowed[column].isfinite().any():
+                logits = self.network.of_column(column, codes[rows], known[rows]) + allowed[column]
                 codes[rows, column] = _drawn(logits, chance)
             known[rows, column] = True
 
     @torch.no_grad()
     def _block(
-        self, count: int, where: Mapping[str, Wanted], shares: Mapping[int, Tensor], seed: int
+        self, block: Block, where: Mapping[str, Wanted], wanted: Set[int], allowed: Logits
     ) -> dict[str, Values]:
-        chance = torch.Generator().manual_seed(seed)
-        codes = torch.zeros(count, len(self.codecs), dtype=torch.int64)
+        """The columns `wanted` first."""
+        chance = torch.Generator().manual_seed(block.seed)
+        codes = torch.zeros(block.size, len(self.codecs), dtype=torch.int64)
         known = torch.zeros(codes.shape, dtype=torch.bool)
         order = torch.randperm(len(self.codecs), generator=chance).tolist()
-        asked = [column for column in order if column in shares]
+        asked = [column for column in order if column in wanted]
         sweeps = _SWEEPS if len(asked) > 1 else 0
-        for column in [*asked, *asked * sweeps, *(one for one in order if one not in shares)]:
+        for column in [*asked, *asked * sweeps, *(one for one in order if one not in wanted)]:
             known[:, column] = False
-            logits = self.network.of_column(column, codes, known) + self._allowed(column, shares)
+            logits = self.network.of_column(column, codes, known) + allowed[column]
             codes[:, column] = _drawn(logits, chance)
             known[:, column] = True
-        within = np.random.default_rng(seed)
-        return {
-            name: codec.decode(codes[:, column].numpy(), within, where.get(name))
-            for column, (name, codec) in enumerate(self.codecs.items())
-        }
-
-    def _allowed(self, column: int, shares: Mapping[int, Tensor]) -> Tensor:
-        """(codes,): what is added to the logits of a column."""
-        if column in shares:
-            return shares[column]
-        drawable = [*self.codecs.values()][column].drawable
-        return torch.tensor(drawable).float().log()
+        return decoded(self.codecs, codes, where, np.random.default_rng(block.seed))
 
     def about(self) -> dict[str, Any]:
         return {
@@ -329,7 +303,7 @@ class Autoregressive:
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
         network = settings.network([*codecs.values()])
-        schema = Schema.from_json(about["schema"])
+        schema = schema_of(about, codecs)
         return cls(
             schema=schema,
             codecs=codecs,

@@ -1,8 +1,10 @@
 """The columns of a table that are learnt, and a table again of what is drawn for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.tables.coding import (
@@ -16,7 +18,42 @@ from rag_pipeline.synthetic.tables.coding import (
 )
 from rag_pipeline.synthetic.tables.table import Column, Schema, Table, Values
 
+Missing = npt.NDArray[np.bool_]
+
 FEWEST_RECORDS = 100
+_BLOCK = 1_000
+_BLOCKS_APART = 1_000_003
+
+
+class Block(NamedTuple):
+    """Records that are drawn together, with chance of their own."""
+
+    first: int
+    """The place of the first among all."""
+    size: int
+    seed: int
+
+
+def blocks(count: int, seed: int) -> list[Block]:
+    """So many records in blocks; one of no records where none is asked for."""
+    return [
+        Block(first, min(_BLOCK, count - first), block_seed(seed, first))
+        for first in range(0, max(count, 1), _BLOCK)
+    ]
+
+
+def block_seed(seed: int, first: int) -> int:
+    """Another for each block."""
+    return seed * _BLOCKS_APART + first
+
+
+def schema_of(about: Mapping[str, Any], codecs: Mapping[str, Codec]) -> Schema:
+    """The one that a generator with these codecs was saved with. Raises `ValueError` for that of
+    another table."""
+    schema = Schema.from_json(about["schema"])
+    if [column.name for column in schema.columns if column.is_learnt] != [*codecs]:
+        raise ValueError("what was learnt is not what the schema says")
+    return schema
 
 
 def learnt_codecs(table: Table) -> dict[str, Codec]:
@@ -73,6 +110,24 @@ def wanted_shares(
             )
         found[names.index(name)] = shares
     return found
+
+
+def joined(parts: Sequence[Mapping[str, Values]], names: Iterable[str]) -> dict[str, Values]:
+    """The columns of those names, of all blocks one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def filled_in(
+    table: Table, codecs: Mapping[str, Codec], codes: Codes, is_missing: Missing, seed: int
+) -> Table:
+    """The same records with values for the codes (records, columns) where something is missing."""
+    within = np.random.default_rng(seed)
+    values = dict(table.values)
+    for column, (name, codec) in enumerate(codecs.items()):
+        at = is_missing[:, column]
+        values[name] = values[name].copy()
+        values[name][at] = codec.decode(codes[at, column], within, None)
+    return Table(schema=table.schema, values=values)
 
 
 def drawn_table(schema: Schema, drawn: Mapping[str, Values], count: int, *, seed: int) -> Table:

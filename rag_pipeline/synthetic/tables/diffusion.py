@@ -34,7 +34,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import divided, drawn_by, taught
@@ -44,6 +43,7 @@ from rag_pipeline.synthetic.tables.categorical import (
     bounded,
     decoded,
     drawn,
+    nats_in_orders,
 )
 from rag_pipeline.synthetic.tables.coding import (
     Arrays,
@@ -54,9 +54,13 @@ from rag_pipeline.synthetic.tables.coding import (
     restored,
 )
 from rag_pipeline.synthetic.tables.columns import (
+    Block,
+    blocks,
     codes_of,
     drawn_table,
+    filled_in,
     learnt_codecs,
+    schema_of,
     wanted_shares,
 )
 from rag_pipeline.synthetic.tables.diffusion_network import Learning, Network, Settings
@@ -66,13 +70,8 @@ from rag_pipeline.training.loop import Trained
 
 __all__ = ["Diffusion", "Settings"]
 
-_BLOCK = 1_000
-"""Records that are drawn together, with chance of their own."""
-_BLOCKS_APART = 1_000_003
 _SWEEPS = 4
 """How often columns that several conditions hold for are drawn again, given the others."""
-_ORDERS = 4
-"""Orders of the columns that a likelihood is averaged over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,12 +121,8 @@ class Diffusion:
         """
         shares = wanted_shares(self.schema, self.codecs, where)
         allowed = allowances(self.codecs, shares)
-        blocks = [
-            self._block(min(_BLOCK, count - start), [*shares], allowed, _chance(seed, start))
-            for start in range(0, max(count, 1), _BLOCK)
-        ]
-        within = np.random.default_rng(seed)
-        values = decoded(self.codecs, torch.cat(blocks), where, within)
+        codes = torch.cat([self._block(one, [*shares], allowed) for one in blocks(count, seed)])
+        values = decoded(self.codecs, codes, where, np.random.default_rng(seed))
         return drawn_table(self.schema, values, count, seed=seed)
 
     @torch.no_grad()
@@ -143,51 +138,38 @@ class Diffusion:
         for of_column in allowed:
             if of_column[:-1].isfinite().any():
                 of_column[-1] = -torch.inf
-        for start in range(0, len(table), _BLOCK):
-            rows = is_missing[start : start + _BLOCK].any(1).nonzero()[:, 0] + start
-            chance = _chance(seed, start)
+        for block in blocks(len(table), seed):
+            of_block = is_missing[block.first : block.first + block.size]
+            rows = of_block.any(1).nonzero()[:, 0] + block.first
+            chance = torch.Generator().manual_seed(block.seed)
             codes[rows] = self._followed(codes[rows], ~is_missing[rows], allowed, chance)
-        within = np.random.default_rng(seed)
-        values = dict(table.values)
-        for column, (name, codec) in enumerate(self.codecs.items()):
-            at = is_missing[:, column].numpy()
-            values[name] = values[name].copy()
-            values[name][at] = codec.decode(codes[at, column].numpy(), within, None)
-        return Table(schema=table.schema, values=values)
+        return filled_in(table, self.codecs, codes.numpy(), is_missing.numpy(), seed)
 
     @torch.no_grad()
     def score_anomalies(self, table: Table) -> npt.NDArray[np.float64]:
         """(records,): how many nats each record takes to say, a column after the other at t = 0,
         the mean over a few orders that are the same for each record: the more, the stranger."""
         codes = torch.from_numpy(codes_of(self.codecs, table))
-        chance = torch.Generator().manual_seed(0)
-        found = torch.zeros(len(codes), dtype=torch.float64)
-        for _ in range(_ORDERS):
-            known = torch.zeros(codes.shape, dtype=torch.bool)
-            for column in torch.randperm(codes.shape[1], generator=chance).tolist():
-                logits = self._said(codes, known)[column]
-                found += functional.cross_entropy(logits, codes[:, column], reduction="none")
-                known[:, column] = True
-        return (found / _ORDERS).numpy()
+        return nats_in_orders(codes, self._said).numpy()
 
-    def _block(
-        self, count: int, asked: list[int], allowed: Logits, chance: torch.Generator
-    ) -> Tensor:
-        """(count, D): codes, those of the columns `asked` first."""
-        codes = torch.zeros(count, len(self.codecs), dtype=torch.int64)
+    def _block(self, block: Block, asked: list[int], allowed: Logits) -> Tensor:
+        """(B, D): codes, those of the columns `asked` first."""
+        chance = torch.Generator().manual_seed(block.seed)
+        codes = torch.zeros(block.size, len(self.codecs), dtype=torch.int64)
         known = torch.zeros(codes.shape, dtype=torch.bool)
         for column in asked * (1 + _SWEEPS if len(asked) > 1 else 1):
             known[:, column] = False
-            logits = self._said(codes, known)[column] + allowed[column]
+            logits = self._said(column, codes, known) + allowed[column]
             codes[:, column] = torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]
             known[:, column] = True
         return self._followed(codes, known, allowed, chance)
 
-    def _said(self, codes: Tensor, known: Tensor) -> Logits:
-        """What is known of each column from those given, at t = 0; the states of others are not
-        seen there."""
+    def _said(self, column: int, codes: Tensor, known: Tensor) -> Tensor:
+        """What is known of a column from those given, at t = 0; the states of others are not seen
+        there."""
         times = torch.zeros(len(codes), 1)
-        return self.network(self.network.placed(codes), known, times)  # type: ignore[no-any-return]
+        said: Logits = self.network(self.network.placed(codes), known, times)
+        return said[column]
 
     def _followed(
         self, codes: Tensor, known: Tensor, allowed: Logits, chance: torch.Generator
@@ -242,10 +224,5 @@ class Diffusion:
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
         network = Network([*codecs.values()], settings)
-        schema = Schema.from_json(about["schema"])
+        schema = schema_of(about, codecs)
         return cls(schema=schema, codecs=codecs, network=loaded(network, arrays), settings=settings)
-
-
-def _chance(seed: int, start: int) -> torch.Generator:
-    """That of the records from `start`."""
-    return torch.Generator().manual_seed(seed * _BLOCKS_APART + start)

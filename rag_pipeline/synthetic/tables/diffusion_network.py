@@ -36,8 +36,7 @@ class Settings:
     width: int = 256
     depth: int = 3
     given: float = 0.5
-    """The share of records of which some columns are given while it learns. With more of them, what
-    is drawn under a rare condition follows it more closely, and all else a little less."""
+    """The share of records of which some columns are given while it learns."""
     flow_steps: int = 8
     """Each of two looks at the network."""
     until: float = 0.8
@@ -79,7 +78,7 @@ class Network(nn.Module):
         self.register_buffer(
             "frequencies", 2.0 ** torch.arange(-1, _FREQUENCIES - 1), persistent=False
         )
-        self.read = nn.Linear(len(columns) + len(codecs) + 2 * _FREQUENCIES, settings.width)
+        self.read = nn.Linear(2 * len(columns) + len(codecs) + 2 * _FREQUENCIES, settings.width)
         self.blocks = nn.ModuleList(residual(settings.width) for _ in range(settings.depth))
         self.times = nn.ModuleList(
             nn.Linear(2 * _FREQUENCIES, settings.width) for _ in range(settings.depth)
@@ -91,13 +90,16 @@ class Network(nn.Module):
         """Logits of all columns for `states` (B, S), whose columns that are `known` (B, D) hold
         their points, at `times` (B, 1).
 
-        What says nothing isn't seen: states count by how much of a record is in them.
+        What says nothing isn't seen: states count by how much of a record is in them. What is known
+        is read by weights of its own: those for noise would hardly believe it.
         """
+        is_given = known[:, self.column]
+        given = torch.where(is_given, states, 0.0)
         spread = (times.square() + (1 - times).square()).sqrt()
-        seen = torch.where(known[:, self.column], states, states * times / spread)
+        seen = torch.where(is_given, 0.0, states * times / spread)
         phases = torch.pi * times * self.frequencies
         time = torch.cat([phases.sin(), phases.cos()], dim=1)
-        state = self.read(torch.cat([seen, known.float(), time], dim=1))
+        state = self.read(torch.cat([given, seen, known.float(), time], dim=1))
         for block, shift in zip(self.blocks, self.times, strict=True):
             state = state + block(state + shift(time))
         return self.write(self.norm(state)).split(self.sizes, dim=1)  # type: ignore[no-any-return]

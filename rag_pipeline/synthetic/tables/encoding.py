@@ -89,8 +89,9 @@ class Encoding:
         deviate = [(1, False)] if len(codec.curves) else []
         return [*deviate, (2, True)] if deviate and self.has_missing[name] else deviate
 
-    def vectors(self, table: Table, chance: np.random.Generator) -> Vectors:
-        """(records, width). `chance` places what many share, and what is missing.
+    def vectors(self, table: Table, chance: np.random.Generator | None) -> Vectors:
+        """(records, width). `chance` places what many share, and what is missing; without it they
+        are in the middle, so that a record is at the same place whatever stands beside it.
 
         Raises `SyntheticError` for a table without one of the columns.
         """
@@ -155,10 +156,11 @@ def _missing(values: Values) -> npt.NDArray[np.bool_]:
 
 
 def _deviates(
-    codec: NumberCodec, values: Numbers, codes: Codes, chance: np.random.Generator
+    codec: NumberCodec, values: Numbers, codes: Codes, chance: np.random.Generator | None
 ) -> Numbers:
-    """(records,): those of missing values are random, so that the column stays N(0, 1)."""
-    edges, places = rank_edges(codec), chance.random(len(values))
+    """(records,): by chance those of missing values too, so that the column stays N(0, 1)."""
+    edges, count = rank_edges(codec), len(values)
+    places = np.full(count, 0.5) if chance is None else chance.random(count)
     steps = np.linspace(0, 1, codec.curves.shape[1])
     for code in np.unique(codes[codes < codec.size - 1]).tolist():
         curve = codec.curves[code]

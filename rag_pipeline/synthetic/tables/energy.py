@@ -37,7 +37,15 @@ from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import divided, drawn_by, taught
 from rag_pipeline.synthetic.tables.categorical import bounded
 from rag_pipeline.synthetic.tables.coding import Arrays, NumberCodec, Shares, Wanted
-from rag_pipeline.synthetic.tables.columns import FEWEST_RECORDS, drawn_table, wanted_shares
+from rag_pipeline.synthetic.tables.columns import (
+    FEWEST_RECORDS,
+    block_seed,
+    blocks,
+    drawn_table,
+    joined,
+    schema_of,
+    wanted_shares,
+)
 from rag_pipeline.synthetic.tables.conditions import fulfilling
 from rag_pipeline.synthetic.tables.encoding import Encoding
 from rag_pipeline.synthetic.tables.energy_network import LEAST, MOST, Learning, Network, Settings
@@ -49,9 +57,6 @@ __all__ = ["Energy", "Settings"]
 
 _MOST_NUMBERS = 100_000_000
 """400 MB: of records with more numbers in all, some are left out."""
-_BLOCK = 1_000
-"""Records that are drawn together, with chance of their own."""
-_BLOCKS_APART = 1_000_003
 _CHOICE = 0.8
 """How far the places of a choice go. Nearer, names are told apart only by little noise, as numbers
 are (measured on Adult: .8 gives shapes 4.1 % off in 60 CPU s, 1.5 gives 5.6 %, 3 gives 7.8 %)."""
@@ -132,26 +137,20 @@ class Energy:
         """
         shares = wanted_shares(self.schema, self.encoding.codecs, where)
         found = self._fulfilling(where, seed) if where else None
-        blocks = []
-        for start in range(0, max(count, 1), _BLOCK):
-            of_block = min(_BLOCK, count - start), seed * _BLOCKS_APART + start
-            chance = torch.Generator().manual_seed(of_block[1])
+        parts = []
+        for block in blocks(count, seed):
+            chance = torch.Generator().manual_seed(block.seed)
             if found is not None:
-                drawn = self._redrawn(of_block[0], found, where, chance)
+                drawn = self._redrawn(block.size, found, where, chance)
             else:
-                held = self._held(*of_block, where, shares)
-                drawn = self._annealed(self._noise(of_block[0], chance), held, MOST, chance)
-            blocks.append(
-                self.encoding.values(_unplaced(self.encoding, drawn + self.centre), where)
-            )
-        values = {
-            name: np.concatenate([block[name] for block in blocks]) for name in self.encoding.codecs
-        }
-        return drawn_table(self.schema, values, count, seed=seed)
+                held = self._held(block.size, block.seed, where, shares)
+                drawn = self._annealed(self._noise(block.size, chance), held, MOST, chance)
+            parts.append(self.encoding.values(_unplaced(self.encoding, drawn + self.centre), where))
+        return drawn_table(self.schema, joined(parts, self.encoding.codecs), count, seed=seed)
 
     def _fulfilling(self, where: Mapping[str, Wanted], seed: int) -> Tensor | None:
         """(m, W): of vectors drawn freely, those that fulfil `where`; None for too few."""
-        chance = torch.Generator().manual_seed(seed * _BLOCKS_APART - 1)
+        chance = torch.Generator().manual_seed(block_seed(seed, -1))
         free = torch.full((_POOL, self.encoding.width), torch.nan)
         drawn = self._annealed(self._noise(_POOL, chance), free, MOST, chance)
         values = self.encoding.values(_unplaced(self.encoding, drawn + self.centre))
@@ -236,7 +235,7 @@ class Energy:
     @torch.no_grad()
     def score_anomalies(self, table: Table) -> npt.NDArray[np.float64]:
         """(records,): the energy of each, over a few levels of noise: the higher, the stranger."""
-        vectors = _placed(self.encoding, table, 0) - self.centre
+        vectors = _placed(self.encoding, table, None) - self.centre
         found = torch.zeros(len(table), dtype=torch.float64)
         for sigma in _SCORED_AT:
             found += self.network(vectors, torch.full((len(table), 1), sigma)).double()
@@ -264,7 +263,7 @@ class Energy:
         centre = torch.from_numpy(arrays["centre"])
         if centre.shape != (encoding.width,):
             raise ValueError("the centre has another width")
-        schema = Schema.from_json(about["schema"])
+        schema = schema_of(about, encoding.codecs)
         return cls(
             schema=schema,
             encoding=encoding,
@@ -274,10 +273,10 @@ class Energy:
         )
 
 
-def _placed(encoding: Encoding, table: Table, seed: int) -> Tensor:
+def _placed(encoding: Encoding, table: Table, seed: int | None) -> Tensor:
     """float32 (records, W): choices as far apart as they are to be."""
-    vectors = torch.from_numpy(encoding.vectors(table, np.random.default_rng(abs(seed))))
-    return vectors * _stretch(encoding)
+    chance = None if seed is None else np.random.default_rng(abs(seed))
+    return torch.from_numpy(encoding.vectors(table, chance)) * _stretch(encoding)
 
 
 def _unplaced(encoding: Encoding, vectors: Tensor) -> npt.NDArray[np.float32]:

@@ -38,9 +38,13 @@ from rag_pipeline.synthetic.tables.coding import (
     restored,
 )
 from rag_pipeline.synthetic.tables.columns import (
+    Block,
+    blocks,
     codes_of,
     drawn_table,
+    joined,
     learnt_codecs,
+    schema_of,
     wanted_shares,
 )
 from rag_pipeline.synthetic.tables.dequantising import (
@@ -55,9 +59,6 @@ from rag_pipeline.synthetic.tables.table import Schema, Table, Values
 from rag_pipeline.synthetic.weights import loaded, weights_of
 from rag_pipeline.training.loop import Trained
 
-_BLOCK = 1_000
-"""Records that are drawn together, in an order of columns and with chance of their own."""
-_BLOCKS_APART = 1_000_003
 _ORDERS = 4
 """Orders of the columns, as many densities, whose mean a record is judged by."""
 
@@ -127,12 +128,8 @@ class Flow:
         """
         limits = self._limits(where)
         asked = [number for number, name in enumerate(self.columns) if name in where]
-        blocks = [
-            self._block(min(_BLOCK, count - start), where, limits, asked, seed, start)
-            for start in range(0, max(count, 1), _BLOCK)
-        ]
-        values = {name: np.concatenate([block[name] for block in blocks]) for name in self.columns}
-        return drawn_table(self.schema, values, count, seed=seed)
+        found = [self._block(one, where, limits, asked, seed) for one in blocks(count, seed)]
+        return drawn_table(self.schema, joined(found, self.columns), count, seed=seed)
 
     @torch.no_grad()
     def score_anomalies(self, table: Table) -> npt.NDArray[np.float64]:
@@ -170,18 +167,17 @@ class Flow:
 
     def _block(
         self,
-        count: int,
+        block: Block,
         where: Mapping[str, Wanted],
         limits: Sequence[Limits],
         asked: Sequence[int],
         seed: int,
-        start: int,
     ) -> dict[str, Values]:
-        chance = torch.Generator().manual_seed(seed * _BLOCKS_APART + start)
-        classes, values = drawn(self.network, limits, asked, count, chance)
+        chance = torch.Generator().manual_seed(block.seed)
+        classes, values = drawn(self.network, limits, asked, block.size, chance)
         of_column = dict(zip(self.network.deviate_of.tolist(), values.T.double(), strict=True))
-        nowhere = torch.zeros(count, dtype=torch.float64)
-        within = np.random.default_rng([seed, start])
+        nowhere = torch.zeros(block.size, dtype=torch.float64)
+        within = np.random.default_rng([seed, block.first])
         return {
             name: column.values(
                 classes[:, number].numpy(),
@@ -213,7 +209,7 @@ class Flow:
             for number, (name, codec) in enumerate(codecs.items())
         }
         network = _network(columns, settings)
-        schema = Schema.from_json(about["schema"])
+        schema = schema_of(about, codecs)
         return cls(
             schema=schema, columns=columns, network=loaded(network, arrays), settings=settings
         )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from rag_pipeline.synthetic.tables.categorical import nats
 from rag_pipeline.synthetic.tables.dequantising import SplitColumn
 from rag_pipeline.synthetic.tables.splines import bent, parameters
 
@@ -211,13 +211,7 @@ class FlowNetwork(nn.Module):
 
     def class_nats(self, classes: Tensor, values: Tensor, known: Known) -> Tensor:
         """(B,): the mean over hidden columns of -log p(class | known)."""
-        losses = torch.stack(
-            [
-                functional.cross_entropy(logits, classes[:, column], reduction="none")
-                for column, logits in enumerate(self.classes(classes, values, known))
-            ],
-            dim=1,
-        )
+        losses = nats(self.classes(classes, values, known), classes)
         hidden = (~known.classes).float()
         return (losses * hidden).sum(1) / hidden.sum(1)
 

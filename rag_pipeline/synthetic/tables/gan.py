@@ -30,7 +30,8 @@ from torch import Tensor
 
 from rag_pipeline.synthetic.collapse import Diversity, has_collapsed, too_low
 from rag_pipeline.synthetic.generator import Fitting
-from rag_pipeline.synthetic.learning import divided, drawn_by, taught
+from rag_pipeline.synthetic.learning import Steps, divided, drawn_by, taught
+from rag_pipeline.synthetic.tables.categorical import decoded
 from rag_pipeline.synthetic.tables.coding import (
     Arrays,
     Codec,
@@ -41,9 +42,13 @@ from rag_pipeline.synthetic.tables.coding import (
     restored,
 )
 from rag_pipeline.synthetic.tables.columns import (
+    Block,
+    blocks,
     codes_of,
     drawn_table,
+    joined,
     learnt_codecs,
+    schema_of,
     wanted_shares,
 )
 from rag_pipeline.synthetic.tables.gan_learning import (
@@ -69,11 +74,8 @@ _WARM_SHARE = 0.6
 """Of a budget."""
 _WARM_RATE = 2e-3
 _WARM_EMA = 0.99
-_BLOCK = 1_000
-"""Records that are drawn together, in an order of columns and with chance of their own."""
 _SWEEPS = 4
 """How often columns that several conditions hold for are drawn again, given the others."""
-_BLOCKS_APART = 1_000_003
 _PATIENCE = 20
 
 
@@ -95,15 +97,6 @@ class Settings:
     critic_rate: float = 4e-4
     penalty: float = 1.0
     matching: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Course:
-    """What `taught` asks of either part of the training."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,7 +135,7 @@ class Gan:
             contest = _contest(codecs, settings, shown, codes[held_back])
             encoder = Encoder(shown.features.shape[1], noise=settings.noise, width=settings.width)
         warm_steps = _warmed(contest, encoder, settings, fitting)
-        course = _Course(settings.steps, settings.batch_size, settings.learning_rate)
+        course = Steps(settings.steps, settings.batch_size, settings.learning_rate)
         rest = replace(fitting, budget_s=_part(fitting, 1 - _WARM_SHARE))
         trained = taught(contest, course, rest, betas=BETAS, weight_decay=0.0, patience=_PATIENCE)
         _remove_warm(fitting)
@@ -171,12 +164,8 @@ class Gan:
         and for what no record can be.
         """
         shares = wanted_shares(self.schema, self.codecs, where)
-        blocks = [
-            self._block(min(_BLOCK, count - start), where, shares, seed, start)
-            for start in range(0, max(count, 1), _BLOCK)
-        ]
-        values = {name: np.concatenate([block[name] for block in blocks]) for name in self.codecs}
-        return drawn_table(self.schema, values, count, seed=seed)
+        drawn = [self._block(block, where, shares, seed) for block in blocks(count, seed)]
+        return drawn_table(self.schema, joined(drawn, self.codecs), count, seed=seed)
 
     def _warn(self) -> None:
         if self.collapsed:
@@ -189,15 +178,10 @@ class Gan:
 
     @torch.no_grad()
     def _block(
-        self,
-        count: int,
-        where: Mapping[str, Wanted],
-        shares: Mapping[int, Shares],
-        seed: int,
-        start: int,
+        self, block: Block, where: Mapping[str, Wanted], shares: Mapping[int, Shares], seed: int
     ) -> dict[str, Values]:
-        chance = torch.Generator().manual_seed(seed * _BLOCKS_APART + start)
-        codes = torch.zeros(count, len(self.codecs), dtype=torch.int64)
+        chance = torch.Generator().manual_seed(block.seed)
+        codes = torch.zeros(block.size, len(self.codecs), dtype=torch.int64)
         known = torch.zeros(codes.shape, dtype=torch.bool)
         order = torch.randperm(len(self.codecs), generator=chance).tolist()
         asked = [column for column in order if column in shares]
@@ -210,11 +194,7 @@ class Gan:
             if column not in shares:
                 drawable = [*self.codecs.values()][column].drawable
                 codes[:, column] = _drawn(logits, drawable.astype(float), chance)
-        within = np.random.default_rng([seed, start])
-        return {
-            name: codec.decode(codes[:, column].numpy(), within, where.get(name))
-            for column, (name, codec) in enumerate(self.codecs.items())
-        }
+        return decoded(self.codecs, codes, where, np.random.default_rng([seed, block.first]))
 
     def _logits(self, codes: Tensor, known: Tensor, chance: torch.Generator) -> Sequence[Tensor]:
         """(B, codes of the column) each, from new noise."""
@@ -239,7 +219,7 @@ class Gan:
         seen = torch.ones(sum(codec.size for codec in codecs.values()))
         network = _network([*codecs.values()], seen, settings)
         return cls(
-            schema=Schema.from_json(about["schema"]),
+            schema=schema_of(about, codecs),
             codecs=codecs,
             network=loaded(network, arrays),
             settings=settings,
@@ -282,7 +262,7 @@ def _warmed(contest: Contest, encoder: Encoder, settings: Settings, fitting: Fit
         shown=contest.shown,
         held_back=contest.held_back,
     )
-    course = _Course(settings.warm_steps, settings.batch_size, _WARM_RATE)
+    course = Steps(settings.warm_steps, settings.batch_size, _WARM_RATE)
     part = replace(
         fitting, budget_s=_part(fitting, _WARM_SHARE), checkpoints=_warm_file(checkpoints)
     )

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from rag_pipeline.synthetic.collapse import Codes, Diversity, diversity, has_collapsed, validated
 from rag_pipeline.synthetic.learning import device_of
+from rag_pipeline.synthetic.tables.categorical import nats
 from rag_pipeline.synthetic.tables.coding import Codec
 from rag_pipeline.synthetic.tables.gan_conditions import Conditions, Told, any_columns
 from rag_pipeline.synthetic.tables.gan_features import features_of, summed
@@ -111,13 +112,7 @@ class WarmStart:
         codes, known = codes.to(device), known.to(device)
         told = generator.told(codes, known)
         logits = generator.decoded(mean + noise * (log_variance / 2).exp(), told)
-        losses = torch.stack(
-            [
-                functional.cross_entropy(column, codes[:, at], reduction="none")
-                for at, column in enumerate(torch.split(logits, generator.sizes, dim=1))
-            ],
-            dim=1,
-        )  # (B, D)
+        losses = nats(torch.split(logits, generator.sizes, dim=1), codes)  # (B, D)
         away = _divergence(mean, log_variance, *generator.place(told))
         return ((losses * ~known).sum(1) + _KL_WEIGHT * away).mean()
 

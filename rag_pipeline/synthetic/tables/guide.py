@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_pipeline.synthetic.tables.coding import Codec, Codes, Shares, Wanted
-from rag_pipeline.synthetic.tables.columns import drawn_table, wanted_shares
+from rag_pipeline.synthetic.tables.columns import (
+    blocks,
+    drawn_table,
+    joined,
+    wanted_shares,
+)
 from rag_pipeline.synthetic.tables.constraints import Condition, Constraint
 from rag_pipeline.synthetic.tables.domains import Domains, Mask, NameDomain, NumberDomain
 from rag_pipeline.synthetic.tables.propagation import propagate
@@ -23,8 +28,6 @@ Says = Callable[[int, Codes, Mask], Numbers]
 """Of a column by its number, given codes (B, D) and which of them are known (B, D): (B, codes), how
 likely each code is."""
 
-_BLOCK = 1_000
-_BLOCKS_APART = 1_000_003
 _TRIED = 64
 """Values of each code, which tell how much of it is left."""
 _DECODED = 4
@@ -54,12 +57,11 @@ class Guide:
         no record can fulfil."""
         shares = wanted_shares(schema, codecs, where)
         held = [name for name in order(self.constraints, schema, [*where]) if name in codecs]
-        blocks = []
-        for start in range(0, max(count, 1), _BLOCK):
-            block = self.block(min(_BLOCK, count - start), seed * _BLOCKS_APART + start)
-            blocks.append(block.drawn(codecs, says, held, shares, where))
-        drawn = {name: np.concatenate([block[name] for block in blocks]) for name in codecs}
-        return drawn_table(schema, drawn, count, seed=seed)
+        drawn = [
+            self.block(one.size, one.seed).drawn(codecs, says, held, shares, where)
+            for one in blocks(count, seed)
+        ]
+        return drawn_table(schema, joined(drawn, codecs), count, seed=seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -89,6 +89,8 @@ def _has_room(kind: Kind, value: object) -> bool:
         return image_of(value) is not None
     if isinstance(value, bytes):
         return False
+    if kind == "boolean" and str(value) in ("0", "1"):
+        return False  # A number, unless somebody declares it otherwise.
     # It makes no names of all the numbers around it: it is refused as the number that it isn't.
     is_odd = kind == "number" and is_no_finite_number(value)
     return is_odd or number_of(value, kind) is not None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,17 @@ Numbers: TypeAlias = npt.NDArray[np.float64]
 Names: TypeAlias = npt.NDArray[np.object_]
 Values: TypeAlias = Numbers | Names
 
+Role = Literal["series", "time"]
+"""Of a column where records make series: which series each belongs to, or when it was in it."""
+
+_KINDS_OF_ROLE: Mapping[Role, tuple[Kind, ...]] = {
+    "series": ("category",),
+    "time": ("integer", "number", "datetime"),
+}
+_SAYS: Mapping[Role, str] = {
+    "series": "which series a record belongs to",
+    "time": "when a record was in its series",
+}
 _ROWS_AT_ONCE = 10_000
 
 
@@ -46,6 +57,7 @@ class Column:
     """How many digits behind the point its numbers have; None: as many as there are."""
     is_key: bool = False
     """Whether it says nothing but which record it is: the keys together are another for each."""
+    role: Role | None = None
 
     @property
     def is_numeric(self) -> bool:
@@ -55,7 +67,13 @@ class Column:
     @property
     def is_learnt(self) -> bool:
         """Whether generators of tables learn it: keys, texts and images they leave out."""
-        return not self.is_key and self.kind not in ("text", "image")
+        is_name = self.is_key or self.role == "series"
+        return not is_name and self.kind not in ("text", "image")
+
+    def as_json(self) -> dict[str, Any]:
+        """Without a role where it has none, as all columns were before there were series."""
+        said = asdict(self)
+        return said if self.role is not None else {n: v for n, v in said.items() if n != "role"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +83,8 @@ class Schema:
     columns: tuple[Column, ...]
 
     def __post_init__(self) -> None:
-        """Raise `TableError` for names that don't tell columns apart, and for no kind of column."""
+        """Raise `TableError` for names that don't tell columns apart, for no kind of column, and
+        for roles that make no series."""
         names = [column.name for column in self.columns]
         if not names:
             raise TableError("a table needs a column; none is there")
@@ -77,6 +96,44 @@ class Schema:
                 raise TableError(
                     f"{column.name!r} can't be a {column.kind!r}; there are {', '.join(KINDS)}"
                 )
+        self._check_roles()
+
+    def _check_roles(self) -> None:
+        for column in self.columns:
+            if column.role is not None:
+                self._check_role(column, column.role)
+        series, time = self.with_role("series"), self.with_role("time")
+        if time is not None and series is None:
+            raise TableError(
+                f"{time!r} orders the records of series, and no column says which series each"
+                " belongs to: name one, too"
+            )
+        if series is not None and any(column.kind == "image" for column in self.columns):
+            raise TableError("pictures make no series: leave out their column, or the series")
+
+    def _check_role(self, column: Column, role: Role) -> None:
+        kinds = _KINDS_OF_ROLE.get(role)
+        if kinds is None:
+            raise TableError(
+                f"{column.name!r} can't have the role {role!r}; there are"
+                f" {', '.join(get_args(Role))}"
+            )
+        if self.with_role(role) != column.name:
+            raise TableError(f"two columns have the role {role!r}: give it to one")
+        if column.is_key:
+            raise TableError(
+                f"{column.name!r} can't be a key, of which each record has another, and say"
+                f" {_SAYS[role]}: name another column for one of both"
+            )
+        if column.kind not in kinds:
+            raise TableError(
+                f"{column.name!r} is of the kind {column.kind}, and can't say {_SAYS[role]}: name a"
+                f" column of the kind {' or '.join(kinds)}"
+            )
+
+    def with_role(self, role: Role) -> str | None:
+        """The column that has it; None where none does."""
+        return next((column.name for column in self.columns if column.role == role), None)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -97,7 +154,7 @@ class Schema:
         raise TableError(f"there is no column {name!r}; there are {there}")
 
     def as_json(self) -> list[dict[str, Any]]:
-        return [asdict(column) for column in self.columns]
+        return [column.as_json() for column in self.columns]
 
     @classmethod
     def from_json(cls, columns: Sequence[Mapping[str, Any]]) -> "Schema":

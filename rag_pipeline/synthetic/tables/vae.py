@@ -59,9 +59,12 @@ from rag_pipeline.synthetic.tables.coding import (
     restored,
 )
 from rag_pipeline.synthetic.tables.columns import (
+    Block,
+    blocks,
     codes_of,
     drawn_table,
     learnt_codecs,
+    schema_of,
     wanted_shares,
 )
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
@@ -73,9 +76,6 @@ __all__ = ["Settings", "Vae"]
 
 _VALIDATIONS = 20
 """None is the last: while the divergence still comes to count more, the bound may fall for long."""
-_BLOCK = 1_000
-"""Records that are drawn together, with chance of their own."""
-_BLOCKS_APART = 1_000_003
 _POOL = 4_000
 """Places that those for conditions are chosen from."""
 _SWEEPS_ASKED = 6
@@ -132,12 +132,8 @@ class Vae:
         shares = wanted_shares(self.schema, self.codecs, where)
         allowed = allowances(self.codecs, shares)
         pool = self._pool(allowed, [*shares], seed) if shares else None
-        blocks = [
-            self._block(min(_BLOCK, count - start), allowed, pool, seed * _BLOCKS_APART + start)
-            for start in range(0, max(count, 1), _BLOCK)
-        ]
-        within = np.random.default_rng(seed)
-        values = decoded(self.codecs, torch.cat(blocks), where, within)
+        codes = torch.cat([self._block(one, allowed, pool) for one in blocks(count, seed)])
+        values = decoded(self.codecs, codes, where, np.random.default_rng(seed))
         return drawn_table(self.schema, values, count, seed=seed)
 
     def _pool(self, allowed: Logits, asked: list[int], seed: int) -> tuple[Tensor, Tensor]:
@@ -150,15 +146,13 @@ class Vae:
         ).sum(0)
         return places, likely.softmax(0)
 
-    def _block(
-        self, count: int, allowed: Logits, pool: tuple[Tensor, Tensor] | None, seed: int
-    ) -> Tensor:
-        """(count, D): codes."""
-        chance = torch.Generator().manual_seed(seed)
+    def _block(self, block: Block, allowed: Logits, pool: tuple[Tensor, Tensor] | None) -> Tensor:
+        """(B, D): codes."""
+        chance = torch.Generator().manual_seed(block.seed)
         if pool is None:
-            places, sweeps = self.network.prior.draw(count, chance), self.settings.sweeps
+            places, sweeps = self.network.prior.draw(block.size, chance), self.settings.sweeps
         else:
-            at = torch.multinomial(pool[1], count, replacement=True, generator=chance)
+            at = torch.multinomial(pool[1], block.size, replacement=True, generator=chance)
             places, sweeps = pool[0][at], _SWEEPS_ASKED
         codes = drawn(self.network.decoder(places), allowed, chance)
         for _ in range(sweeps):
@@ -245,7 +239,7 @@ class Vae:
     def restored(cls, about: Mapping[str, Any], arrays: Arrays) -> Self:
         settings, codecs = Settings(**about["settings"]), restored(about["codecs"], arrays)
         network = Network([*codecs.values()], settings)
-        schema = Schema.from_json(about["schema"])
+        schema = schema_of(about, codecs)
         return cls(schema=schema, codecs=codecs, network=loaded(network, arrays), settings=settings)
 
 

@@ -10,7 +10,7 @@ from storage.record_sets.coding import PNG
 Kind = Literal["number", "integer", "boolean", "datetime", "category", "text", "image"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_TRUTHS: Mapping[str, float] = {"true": 1.0, "false": 0.0}
+_TRUTHS: Mapping[str, float] = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 _LARGEST_WHOLE = 2.0**53
 
 
@@ -26,7 +26,8 @@ def given(value: object) -> object:
 
 
 def number_of(value: object, kind: Kind) -> float | None:
-    """The number that `value` is in a column of that kind; None where it is none."""
+    """The number that `value` is in a column of that kind; None where it is none. (SQLite and many
+    files say 1 and 0 for what is true and false.)"""
     if kind == "boolean":
         return float(value) if isinstance(value, bool) else _TRUTHS.get(str(value).lower())
     if kind == "datetime":

@@ -10,7 +10,7 @@ the passage with the same words.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,7 @@ _SAME_ANSWER = 0.8
 _LEAST_STEMS = 2
 _ASKED_BEFORE = 0.95
 """Cosine to a question that is kept."""
+_WORDS_OF_ASKING = claim_in("which year date number many").stems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +133,19 @@ def questions_of(
 
 def _documents(parts: Composition, wanted: QuestionsWanted) -> Iterator[ExportedDocument]:
     """In an order that the seed says; a text and its near copies once."""
-    with snapshot(parts.database, wanted.collection, principal=wanted.principal) as taken:
-        found = {one.near_sha256 or one.content_sha256: one for one in taken.documents()}
-    documents = [*found.values()]
-    for at in np.random.default_rng(wanted.seed).permutation(len(documents)).tolist():
-        yield documents[at]
+    who = wanted.principal
+    with snapshot(parts.database, wanted.collection, principal=who) as taken:
+        documents = taken.documents(with_text=False)
+        found = [*{one.near_sha256 or one.content_sha256: one for one in documents}.values()]
+        generation = taken.position.generation
+    for at in np.random.default_rng(wanted.seed).permutation(len(found)).tolist():
+        document = found[at]
+        stored = parts.reader.document_texts(
+            [document.document_id], principal=who, generation=generation
+        )
+        # One that was forgotten meanwhile has no text any more.
+        for text in stored.values():
+            yield replace(document, text=text.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +206,7 @@ class _Writing:
 
 def _untold(question: str, answer: str, passage: str) -> Dropped | None:
     """What is wrong with the words of a question."""
-    asked = claim_in(question).stems - claim_in("which year date number many").stems
+    asked = claim_in(question).stems - _WORDS_OF_ASKING
     if holds(question, [answer]) or claim_in(answer).stems <= asked:
         return "says the answer"
     if not asked <= claim_in(passage).stems:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_halving_ends_with_a_clear_error() -> None:
 
 def test_a_measure_that_is_no_number_is_no_best_one() -> None:
     task = Duel()
-    values = iter([0.0, 1.0, math.nan, 0.5, 0.4, 0.3, 0.2])
+    values = chain([0.0, 1.0, math.nan], repeat(0.5))
     task.validate = lambda: next(values)  # type: ignore[method-assign]
     result = trained(task)
     assert result.halvings == 1
@@ -237,9 +238,14 @@ def test_what_is_planned_fits_into_the_budget(a_step: float, a_validation: float
 
 def test_steps_end_between_epochs_and_are_validated_there() -> None:
     result = trained(Duel(), steps=10, validations_in_all=4)
-    assert [one.step for one in result.validations] == [0, 2, 5, 8, 10]
+    assert [one.step for one in result.validations] == [0, 1, 2, 5, 8, 10]
     result = trained(Duel(), steps=8, validations_in_all=None, validations=1)
     assert [one.step for one in result.validations] == [0, 6, 8]
+
+
+def test_the_beginning_is_validated_often_for_there_a_few_examples_are_learnt() -> None:
+    result = trained(Duel(), steps=64, validations_in_all=4)
+    assert [one.step for one in result.validations] == [0, 2, 4, 8, 16, 32, 48, 64]
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.0), (10, 0.0), (10, 0.3), (7, 0.9)])

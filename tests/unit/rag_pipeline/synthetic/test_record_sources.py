@@ -74,6 +74,37 @@ def test_a_query_gives_the_same_records(tmp_path: Path) -> None:
         source_of_query(f"sqlite:///{tmp_path / 'x.db'}", "SELECT nothing FROM t").schema()
 
 
+def test_a_query_that_gives_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute("CREATE TABLE t (age INT, pay REAL)")
+        database.execute("INSERT INTO t VALUES (39, 12.5)")
+    database.close()
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    with pytest.raises(StorageError, match="several columns 'age': name each by AS"):
+        source_of_query(url, "SELECT age, pay AS age FROM t").schema()
+    assert source_of_query(url, "SELECT age, pay FROM t").schema().columns[1].name == "pay"
+
+
+def test_one_and_zero_are_true_and_false_only_where_that_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("member,age\n1,3\n0,4\n,5\n")
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute("CREATE TABLE t (member BOOLEAN, age INT)")
+        database.execute("INSERT INTO t VALUES (true, 3), (false, 4), (NULL, 5)")
+    database.close()
+    said = Schema(
+        columns=(Column(name="member", kind="boolean"), Column(name="age", kind="integer"))
+    )
+    for source in (
+        source_at(tmp_path / "t.csv"),
+        source_of_query(f"sqlite:///{tmp_path / 'x.db'}", "SELECT * FROM t"),
+    ):
+        assert [one["member"] for one in source.records(said)] == [True, False, None]
+        assert [column.kind for column in source.schema().columns] == ["integer", "integer"]
+    (tmp_path / "t.csv").write_text("member,age\n2,3\n")
+    with pytest.raises(TableError, match="'2' in 'member' is no boolean"):
+        list(source_at(tmp_path / "t.csv").records(said))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

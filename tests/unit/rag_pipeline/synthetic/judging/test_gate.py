@@ -105,6 +105,12 @@ def test_a_threshold_that_is_none_is_refused_by_name(given: dict[str, object], s
 def test_every_limit_is_checked_and_every_measure_has_a_meaning() -> None:
     names = {field.name for field in fields(Thresholds)}
     everything = {name.removesuffix("_warning"): 0.5 for name in names}
-    found = verdict(measured(everything, records=2_000, held_out=500))
-    assert {check.threshold for check in found.checks} == names
-    assert {check.measure for check in found.checks} <= MEANINGS.keys()
+    checks = [
+        check
+        for of_series in (False, True)
+        for check in verdict(
+            measured(everything, records=2_000, held_out=500, of_series=of_series)
+        ).checks
+    ]
+    assert {check.threshold for check in checks} == names
+    assert {check.measure for check in checks} <= MEANINGS.keys()

@@ -1,18 +1,12 @@
 """An energy-based model of a small table, and records weighed by the energy of a classifier."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from support.independent_columns import IndependentColumns
 
-from rag_pipeline.synthetic.errors import ModelFileError, SyntheticError
+from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.judging.tables import detection, quality
-from rag_pipeline.synthetic.saved import ABOUT, load_generator, save_generator
-from rag_pipeline.synthetic.tables.coding import Range
-from rag_pipeline.synthetic.tables.conditions import fulfilling
 from rag_pipeline.synthetic.tables.energy import Energy, Settings
 from rag_pipeline.synthetic.tables.refining import density_ratios, refined
 from rag_pipeline.synthetic.tables.table import Table, table_of
@@ -55,47 +49,6 @@ def test_what_is_drawn_is_like_what_was_learnt(model: Energy, real: Table) -> No
     assert np.isnan(drawn.values["pay"]).mean() == pytest.approx(0.1, abs=0.08)
     fresh = people(600, 2)
     assert detection(fresh, drawn) < detection(fresh, apart) - 0.05
-
-
-def test_the_same_seed_draws_the_same_saved_or_not(model: Energy, tmp_path: Path) -> None:
-    save_generator(model, tmp_path)
-    loaded = load_generator(tmp_path)
-    assert isinstance(loaded, Energy)
-    assert loaded.sample(40, seed=7).records() == model.sample(40, seed=7).records()
-    assert model.sample(40, seed=7).records() != model.sample(40, seed=8).records()
-    where = {"trade": frozenset({"clerk"})}
-    one, other = (each.sample_conditionally(20, where, seed=1) for each in (model, loaded))
-    assert one.records() == other.records()
-    about = json.loads((tmp_path / ABOUT).read_text())
-    about["settings"]["width"] = 32
-    (tmp_path / ABOUT).write_text(json.dumps(about))
-    with pytest.raises(ModelFileError, match="does not fit together"):
-        load_generator(tmp_path)
-
-
-def test_the_same_table_and_seed_give_the_same_weights(real: Table) -> None:
-    chosen = Settings(width=16, depth=1, steps=4)
-    first, second = (Energy.fit(real, chosen, Fitting(seed=2))[0] for _ in range(2))
-    for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
-        assert np.array_equal(one.detach().numpy(), other.detach().numpy())
-
-
-def test_all_that_is_drawn_under_conditions_fulfils_them(model: Energy) -> None:
-    where = {"age": Range(low=70, high=75), "trade": frozenset({"clerk"})}
-    drawn = model.sample_conditionally(150, where, seed=1)
-    assert fulfilling(drawn, where).all()
-    assert np.mean(drawn.values["pensioner"] == "yes") > 0.45
-    young = model.sample_conditionally(150, {"age": Range(high=30)}, seed=1)
-    assert np.mean(young.values["pensioner"] == "no") > 0.9
-    assert np.nanmedian(young.values["pay"]) < np.nanmedian(drawn.values["pay"]) - 500
-    with pytest.raises(SyntheticError, match="no record can have 'trade' like that"):
-        model.sample_conditionally(5, {"trade": frozenset({"pilot"})})
-
-
-def test_a_record_that_contradicts_itself_has_more_energy(model: Energy) -> None:
-    usual, odd = people(200, 4), people(200, 4)
-    odd.values["pensioner"][:] = np.where(odd.values["age"] > 65, "no", "yes")
-    assert (model.score_anomalies(odd) > model.score_anomalies(usual)).mean() > 0.8
 
 
 def test_the_gradient_is_that_of_the_energy(model: Energy) -> None:

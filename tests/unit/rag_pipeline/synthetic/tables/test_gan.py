@@ -2,20 +2,17 @@
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support.mixed_tables import odd_columns, one_column, workers
+from support.mixed_tables import one_column, workers
 
-from rag_pipeline.synthetic.errors import ModelFileError, SyntheticError
+from rag_pipeline.synthetic.errors import ModelFileError
 from rag_pipeline.synthetic.generator import Fitting
-from rag_pipeline.synthetic.judging.tables import quality
 from rag_pipeline.synthetic.saved import ABOUT, load_generator, save_generator
-from rag_pipeline.synthetic.tables.coding import Range, Wanted
 from rag_pipeline.synthetic.tables.columns import codes_of, learnt_codecs
 from rag_pipeline.synthetic.tables.gan import Gan, Settings
 from rag_pipeline.synthetic.tables.gan_conditions import Conditions
@@ -23,8 +20,6 @@ from rag_pipeline.synthetic.tables.gan_features import features_of
 from rag_pipeline.synthetic.tables.gan_learning import code_error
 from rag_pipeline.synthetic.tables.gan_network import GeneratorNetwork
 from rag_pipeline.synthetic.tables.table import Schema, Table
-from rag_pipeline.training.checkpoints import CheckpointFile
-from rag_pipeline.training.progress import Progress
 
 SMALL = Settings(
     width=64, depth=1, noise=16, critic_width=64, warm_steps=250, steps=50, batch_size=100
@@ -51,71 +46,6 @@ def same(one: Table, other: Table) -> bool:
 def same_weights(one: Gan, other: Gan) -> bool:
     arrays = other.arrays()
     return all(np.array_equal(array, arrays[name]) for name, array in one.arrays().items())
-
-
-def broken_off(at: int) -> Callable[[Progress], None]:
-    """Ends the program at that step, counted over both parts of the training."""
-    steps = iter(range(1, 1_000))
-
-    def observe(progress: Progress) -> None:
-        if progress.loss is not None and next(steps) == at:
-            raise InterruptedError
-
-    return observe
-
-
-def test_what_is_drawn_is_like_what_was_learnt(model: Gan, real: Table) -> None:
-    found = quality(real, model.sample(1_500, seed=1))
-    assert found.shape > 0.93
-    alone = workers(1_500, 3)
-    alone.values["pay"][:] = np.random.default_rng(0).permutation(alone.values["pay"])
-    alone.values["age"][:] = np.random.default_rng(1).permutation(alone.values["age"])
-    assert quality(real, alone).trend < found.trend
-
-
-def test_all_that_is_drawn_under_conditions_fulfils_them(model: Gan) -> None:
-    where: dict[str, Wanted] = {
-        "age": Range(low=70, high=75),
-        "trade": frozenset({"nurse", "clerk"}),
-        "pay": Range(low=2_000.5),
-    }
-    drawn = model.sample_conditionally(300, where)
-    assert set(drawn.values["age"]) == {70, 71, 72, 73, 74, 75}
-    assert set(drawn.values["trade"]) == {"nurse", "clerk"}
-    assert drawn.values["pay"].min() >= 2_000.5
-
-
-def test_what_is_not_asked_of_follows_from_what_is(model: Gan) -> None:
-    old, young = (
-        np.mean(model.sample_conditionally(400, {"age": age}).values["pensioner"] == "yes")
-        for age in (Range(low=75), Range(high=55))
-    )
-    assert old > young + 0.4
-
-
-def test_what_one_record_in_a_thousand_is_can_be_asked_for() -> None:
-    many = workers(8_000, 5)
-    model = Gan.fit(many, TINY)[0]
-    assert np.sum(many.values["trade"] == "diver") == 8
-    drawn = model.sample_conditionally(1_000, {"trade": frozenset({"diver"})})
-    assert set(drawn.values["trade"]) == {"diver"}
-    nothing = model.sample_conditionally(50, {"pay": frozenset({None}), "age": Range(high=18)})
-    assert np.isnan(nothing.values["pay"]).all()
-    assert set(nothing.values["age"]) == {18}
-
-
-@pytest.mark.parametrize(
-    ("where", "said"),
-    [
-        ({"trade": frozenset({"pilot"})}, "no record can have 'trade' like that"),
-        ({"age": Range(low=200)}, "no record can have 'age' like that"),
-        ({"hat": frozenset({"red"})}, "there is no column 'hat'"),
-        ({"key": frozenset({"w1-1"})}, "'key' is not learnt"),
-    ],
-)
-def test_what_no_record_can_be_is_said(model: Gan, where: dict[str, Wanted], said: str) -> None:
-    with pytest.raises(SyntheticError, match=said):
-        model.sample_conditionally(10, where)
 
 
 def test_before_any_step_codes_come_as_often_as_in_the_table(real: Table) -> None:
@@ -187,49 +117,10 @@ def test_one_that_does_not_collapse_says_nothing(model: Gan) -> None:
     assert model.diversity.coverage == 1
 
 
-def test_the_same_table_and_seed_give_the_same_weights_and_records(real: Table) -> None:
-    first, second, other = (Gan.fit(real, TINY, Fitting(seed=seed))[0] for seed in (5, 5, 6))
-    assert same_weights(first, second)
-    assert not same_weights(first, other)
-    assert same(first.sample(1_200, seed=3), second.sample(1_200, seed=3))
-    assert not same(first.sample(50, seed=3), first.sample(50, seed=4))
-    assert len(first.sample(0)) == 0
-
-
-@pytest.mark.parametrize("at", [2, 4, 5])
-def test_a_fit_that_is_broken_off_and_goes_on_ends_as_if_it_had_not_been(
-    real: Table, tmp_path: Path, at: int
-) -> None:
-    """At steps of the warm start, at the first one after it, and later."""
-    whole = Gan.fit(real, TINY)[0]
-    file = CheckpointFile(path=tmp_path / "c.safetensors", fingerprint="one", every_s=0)
-    with pytest.raises(InterruptedError):
-        Gan.fit(real, TINY, Fitting(checkpoints=file, observe=broken_off(at)))
-    assert same_weights(Gan.fit(real, TINY, Fitting(checkpoints=file))[0], whole)
-    assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
-
-
 def test_the_steps_of_a_budget_give_the_same_weights_without_it(real: Table) -> None:
     once, _ = Gan.fit(real, TINY, Fitting(budget_s=0.5))
     assert once.settings.steps != TINY.steps
     assert same_weights(Gan.fit(real, once.settings)[0], once)
-
-
-@pytest.mark.parametrize("kind", ["numbers", "names", "constant", "empty"])
-def test_a_table_of_one_column_can_be_learnt(kind: str) -> None:
-    table = one_column(kind)
-    drawn = Gan.fit(table, TINY)[0].sample(60)
-    assert {type(one) for one in drawn.values["it"]} <= {type(one) for one in table.values["it"]}
-
-
-def test_columns_with_little_to_learn_can_be_learnt(tmp_path: Path) -> None:
-    model = Gan.fit(odd_columns(400), TINY)[0]
-    drawn = model.sample(200)
-    assert set(drawn.values["same"]) == {4}
-    assert set(drawn.values["alone"]) == {"x"}
-    assert set(drawn.values["empty"]) == {None}
-    save_generator(model, tmp_path)
-    assert same(load_generator(tmp_path).sample(200), drawn)
 
 
 @pytest.mark.slow
@@ -259,8 +150,3 @@ def test_what_is_saved_and_loaded_draws_the_same(model: Gan, tmp_path: Path) -> 
         (tmp_path / ABOUT).write_text(json.dumps({**about, **change}))
         with pytest.raises(ModelFileError, match="does not fit together"):
             load_generator(tmp_path)
-
-
-def test_too_few_records_are_refused() -> None:
-    with pytest.raises(SyntheticError, match="99 records are too few"):
-        Gan.fit(workers(99, 1), TINY)

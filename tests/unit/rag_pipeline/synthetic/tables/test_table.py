@@ -115,3 +115,32 @@ def test_what_is_no_finite_number_is_refused_among_numbers(odd: str | float) -> 
 def test_among_names_it_is_a_name() -> None:
     names = table_of([{"x": "Nan"}, {"x": "Ulm"}, {"x": "Infinity"}, {"x": "Ulm"}])
     assert names.values["x"].tolist() == ["Nan", "Ulm", "Infinity", "Ulm"]
+
+
+def test_a_schema_says_what_makes_series_and_is_as_it_was_without_them() -> None:
+    who, at = Column(name="who", kind="category", role="series"), Column(name="at", kind="integer")
+    plain = Schema(columns=(Column(name="who", kind="category"), at))
+    assert "role" not in plain.as_json()[0]
+    schema = Schema(columns=(who, Column(name="at", kind="integer", role="time")))
+    assert Schema.from_json(schema.as_json()) == schema
+    assert (schema.with_role("series"), schema.with_role("time")) == ("who", "at")
+    assert plain.with_role("series") is None
+    assert schema.sha256 != plain.sha256
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ([("who", "category", "patient")], "can't have the role 'patient'; there are series, time"),
+        ([("at", "integer", "time")], "no column says which series"),
+        ([("a", "category", "series"), ("b", "category", "series")], "two columns have the role"),
+        ([("who", "integer", "series")], "'who' is of the kind integer"),
+        ([("a", "category", "series"), ("b", "text", "time")], "'b' is of the kind text"),
+        ([("a", "category", "series"), ("b", "image", None)], "pictures make no series"),
+    ],
+)
+def test_roles_that_make_no_series_are_refused(
+    columns: list[tuple[str, str, str | None]], said: str
+) -> None:
+    with pytest.raises(TableError, match=said):
+        Schema.from_json([{"name": name, "kind": k, "role": role} for name, k, role in columns])
