@@ -17,8 +17,8 @@ _LARGEST = 2**63 - 1
 
 
 def number_of(prompt_id: str) -> int:
-    """The id as a whole number of 61 bits, in the same order: milliseconds, then twenty bits of
-    chance."""
+    """The id as a whole number of 61 bits, in the same order: milliseconds, then twenty bits
+    of what follows them."""
     return int(prompt_id[:12], 16) << 20 | int(prompt_id[12:_NUMBERED], 16)
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -94,6 +95,8 @@ _END = (
 )
 _HELD = select(_KEY).where(*_IS_OPEN).with_for_update(key_share=True)
 _TRIES = 3
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @cache
@@ -102,10 +105,11 @@ def _new_prompt(dialect: str) -> Insert:
     return leave_known(PromptRow, dialect).from_select(_COLUMNS, _VALUES)
 
 
-def new_prompt_id() -> PromptId:
-    """Sortable by time: twelve hexadecimal digits of milliseconds, then chance."""
-    milliseconds = int(now().timestamp() * 1000)
-    return PromptId(f"{milliseconds:012x}{secrets.token_hex(6)}")
+def new_prompt_id(asked_at: datetime) -> PromptId:
+    """Sortable by time: twelve hexadecimal digits of milliseconds, three of the microseconds
+    beyond them, then chance."""
+    milliseconds, microseconds = divmod((asked_at - _EPOCH) // _MICROSECOND, 1000)
+    return PromptId(f"{milliseconds:012x}{microseconds:03x}{secrets.randbits(36):09x}")
 
 
 def check_start(prompt: PromptStart) -> None:
@@ -143,7 +147,7 @@ def insert_prompt(connection: Connection, prompt: PromptStart, request_sha256: s
     values = _started(prompt, request_sha256)
     statement = _new_prompt(connection.dialect.name)
     for _ in range(_TRIES):
-        prompt_id = new_prompt_id()
+        prompt_id = new_prompt_id(values["created_at"])
         identity = {"prompt_id": prompt_id, "number": number_of(prompt_id)}
         if change(connection, statement, [{**values, **identity}]) == 1:
             return prompt_id

@@ -162,8 +162,8 @@ def test_prompts_are_listed_newest_first_and_filtered(database: Database) -> Non
     other = history.start(asked(user="bert", session="s"), principal=LOCAL_OWNER)
     history.complete(keys[1], answered())
     listed = latest(database, principal=LOCAL_OWNER, limit=3)
+    assert [p.prompt_id for p in listed] == [other, keys[4], keys[3]]
     assert [p.created_at for p in listed] == sorted((p.created_at for p in listed), reverse=True)
-    assert len(listed) == 3
     find = lambda **f: {p.prompt_id for p in latest(database, principal=LOCAL_OWNER, **f)}  # noqa: E731
     assert find(user="bert") == {other} == find(session="s")
     assert find(state="grounded") == {keys[1]} == find(status="completed")
