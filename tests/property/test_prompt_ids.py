@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from storage.prompts.access import number_of
 from storage.prompts.writing import new_prompt_id
 
-instants = st.datetimes(
-    min_value=datetime(1990, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)
+instants = st.integers(min_value=0, max_value=2**53).map(
+    lambda microseconds: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 )
 
 
