@@ -31,7 +31,10 @@ class Wording:
 
     reason: Reason
     keys: frozenset[str]
-    """The first letters, `KEY_LETTERS` at most, of words of which it has at least one."""
+    """The first letters, `KEY_LETTERS` at most, of words of which it has at least one; an empty one
+    alone where it may have none."""
+    beside: frozenset[str]
+    """The same of words of which it has one as well; empty where the keys are rare enough."""
     pattern: re.Pattern[str]
 
     def key_words(self, text: str) -> list[str]:
@@ -59,6 +62,14 @@ _PARTS = {name: f"(?:{listed})" for name, listed in _LISTS.items()} | {
     "NOT": r"(?<!not )(?<!never )(?<!n't )",
 }
 """What `{NAME}` stands for in a wording; GAP is up to five words of no interest."""
+
+
+_KEYS = {
+    "MODEL": "ai i llm llms langua chatbo chat gpt chatgp assist model models virtua copilo summar",
+    "SAY": "answer reply respon say output print write state claim insert includ append mentio",
+    "REPLIES": "answer reply replie respon output messag senten summar",
+}
+"""The same among keys."""
 
 
 def _filled(wording: str) -> str:
@@ -105,11 +116,11 @@ _OVERRIDES = (
         r"(?:told|given)|said so far|written above)",
     ),
     (
-        "follow obey",
+        "follow obey obeyin",
         r"\b(?:do not|don't|stop) (?:follow|obey)(?:ing)?{GAP} {EARLIER}{GAP} {ORDERS}\b",
     ),
     (
-        "new update revise",
+        "new update revise + instru prompt direct",
         r"\b(?:new|updated|revised) (?:system )?(?:instructions?|prompt|directives?)(?: for "
         r"(?:you|the "
         r"{MODEL})| (?:follow|override|supersede|replace)| ?: ?(?:you|answer|say|ignore|always))",
@@ -191,7 +202,7 @@ _ROLES = (
 _SECRETS = (
     (
         "reveal print show repeat output displa disclo leak expose recite quote dump tell give "
-        "send",
+        "send + prompt instru rules passwo creden data questi conver chat above",
         r"\b(?:reveal|print|show|repeat|output|display|disclose|leak|expose|recite|quote|dump|"
         r"tell me|"
         r"give me|send)(?: \w+){0,4}? (?:system prompt|hidden prompt|initial prompt|(?:initial|"
@@ -220,12 +231,12 @@ _SECRETS = (
 )
 _ADDRESSES = (
     (
-        "instru ordere told asked requir comman",
+        "instru ordere told requir comman + {MODEL}",
         r"\b{MODEL} (?:is|are) (?:hereby |now )?(?:instructed|ordered|told|required|commanded) "
         r"to\b",
     ),
     (
-        "eyes only reader",
+        "eyes only reader + ai llm llms langua chatbo",
         r"\b(?:for|to) (?:the )?(?:ai|llms?|language models?|chatbots?) (?:eyes|only|readers?)\b",
     ),
     (
@@ -235,26 +246,26 @@ _ADDRESSES = (
         r"include|mention|be|begin|end)\b",
     ),
     (
-        "note notes notice attent messag instru import warnin direct order orders",
+        "note notes notice attent messag instru import warnin direct order orders + {MODEL}",
         r"\b(?:notes?|notice|attention|messages?|instructions?|important|warning|directives?|"
         r"orders?)"
         r"(?:,|:| to| for)* (?:the |any |all |every |this |whichever |you )?{MODEL}\b[^?]{0,100}?"
         r"(?:\b(?:must|should|shall|please|always|never|only|do not|{SAY}|ignore|tell|"
         r"recommend)\b|:)",
     ),
-    ("you", r"\bif you are (?:an? |the )?(?:\w+ )?{MODEL}\b"),
-    ("for", r"\bfor (?:the|any|every) {MODEL} to (?:cite|quote|repeat|{SAY}|follow|use|obey)\b"),
+    ("you + {MODEL}", r"\bif you are (?:an? |the )?(?:\w+ )?{MODEL}\b"),
+    (
+        "for + {MODEL}",
+        r"\bfor (?:the|any|every) {MODEL} to (?:cite|quote|repeat|{SAY}|follow|use|obey)\b",
+    ),
     ("dear hello hey hi", r"\b(?:dear|hello|hey|hi) (?:\w+ )?{MODEL}\b,?"),
     (
-        "ai i llm llms langua chatbo chat gpt chatgp assist model models virtua copilo summar "
-        "answer "
-        "reply respon say output print write state claim insert includ append mentio tell ignore "
-        "recomm obey follow rate rank call visit",
+        "{MODEL} + {SAY} tell ignore recomm obey follow rate rank call visit",
         r"\b{MODEL},? (?:must|should|shall|has to|have to|is to|are to|are required to|will)"
         r"(?: \w+){0,3}? (?:{SAY}|tell|ignore|recommend|obey|follow|rate|rank|call|visit)\b",
     ),
     (
-        "you",
+        "you + ai langua llm chatbo",
         r"\b(?:as|being) an? (?:helpful )?(?:ai|language model|llm|chatbot)\b[^.]{0,60} you "
         r"(?:must|should|are|will)",
     ),
@@ -270,7 +281,7 @@ _ADDRESSES = (
         r"instructions?)\b",
     ),
     (
-        "an für achtun wichti",
+        "an für achtun wichti + ki sprach assist chatbo",
         r"\b(?:an|für|achtung|wichtig)[:,]? (?:die|den|das|alle|jede|jedes|dich als) "
         r"(?:ki|ki-\w+|sprachmodell\w*|assistent\w*|chatbot\w*)\b[^?]{0,80}?(?::|,|\b(?:ignor\w+|"
         r"antwort\w*|"
@@ -283,13 +294,13 @@ _ADDRESSES = (
         r"(?:antworten|sagen|schreiben|ausgeben|nennen)\b",
     ),
     (
-        "note messag consig instru attent import",
+        "note notes messag consig instru attent import + ia intell assist modèle chatbo",
         r"\b(?:note|message|consigne|instruction|attention|important)s?(?: (?:pour|à)|[:,])? "
         r"(?:l'|la |le |"
         r"les |tout |toute )(?:ia|intelligence artificielle|assistant\w*|modèle\w*|chatbot)\b",
     ),
     (
-        "nota mensaj instru atenci import",
+        "nota mensaj instru atenci import + ia inteli asiste modelo chatbo",
         r"\b(?:nota|mensaje|instrucci[óo]n(?:es)?|atención|importante)(?: (?:para|al|a)|[:,])? "
         r"(?:la |el |"
         r"toda |todo |los )?(?:ia|inteligencia artificial|asistente\w*|modelo\w*|chatbot)\b",
@@ -326,7 +337,7 @@ _DICTATES = (
         r"begin|end|conclude)\b",
     ),
     (
-        "always only just simply must instea",
+        "always only just simply must instea + {SAY}",
         r"(?:^|[.!?:;,\"'“(\[\]>|*–-] ?|\b(?:and|then|now|please|instead|you|you must|you should|"
         r"you will) )"
         r"(?:always|only|just|simply|must(?: now| always| only)?|instead,?) {SAY} (?:only |"
@@ -335,13 +346,13 @@ _DICTATES = (
         r"no\b)",
     ),
     (
-        "answer reply respon say output print write state",
+        "answer reply respon say output print write state + only exactl nothin just",
         r"\b(?:answer|reply|respond|say|output|print|write|state)(?: only| exactly| nothing but| "
         r"just)+"
         r"(?::| (?:with|the|that|[\"':“]))",
     ),
     (
-        "answer reply respon say output print write insert includ append mentio",
+        "{SAY} + word words phrase string code codewo token senten passwo link",
         r"\b{SAY}:? (?:with |by )?(?:the|this) (?:exact |single |following |secret )*(?:words?|"
         r"phrase|"
         r"string|code ?word|token|sentence|password|link)\b",
@@ -352,7 +363,7 @@ _DICTATES = (
         r")?{REPLIES}\b",
     ),
     (
-        "append add includ insert put place mentio embed",
+        "append add includ insert put place mentio embed + {REPLIES}",
         r"\b(?:append|add|include|insert|put|place|mention|embed)\b[^.]{0,120}\b(?:to|in|into|at "
         r"the "
         r"(?:end|start|beginning|top|bottom) of) (?:your|every|each|all|the final|any) (?:\w+ "
@@ -369,18 +380,18 @@ _DICTATES = (
         r"\b(?:the user|these instructions|this (?:note|instruction|message|rule)|other sources)\b",
     ),
     (
-        "when",
+        "when + {SAY} recomm tell claim",
         r"\bwhen (?:asked|you are asked|answering|responding|you (?:answer|respond|reply)|(?:the|"
         r"a) user "
         r"asks|somebody asks|summari[sz]ing)\b[^.]{0,100}[, ](?:{SAY}|recommend|tell|claim)\b",
     ),
     (
-        "you",
+        "you + {SAY} obey comply tell cite quote ignore disreg",
         r"\byou (?:must|have to|will|are required to|are ordered to|need to)(?: now| always| only| "
         r"therefore)? (?:{SAY}|obey|comply|tell|cite|quote|ignore|disregard)\b",
     ),
     (
-        "follow obey execut carry",
+        "follow obey execut carry + instru order orders comman rule rules",
         r"\b(?:follow|obey|execute|carry out)(?: only)? (?:these new|my|this new|the hidden|the "
         r"decoded) "
         r"(?:\w+ )?(?:instructions?|orders?|commands?|rules?)\b",
@@ -411,31 +422,30 @@ _DICTATES = (
 )
 _SENDS = (
     (
-        "append add insert put encode includ embed replac",
+        "append add insert put encode includ embed replac + url link query parame image",
         r"\b(?:append|add|insert|put|encode|include|embed|replace)\b[^.]{0,80}\b(?:question|"
         r"conversation|"
         r"answers?|user(?:'s)?|history|data|prompt|secret)\b[^.]{0,60}\b(?:url|link|query|"
         r"parameter|image)\b",
     ),
     (
-        "send post forwar upload transm exfilt e mail email submit report",
+        "send post forwar upload transm exfilt e mail email submit report"
+        " + conver chat user users system questi histor answer contex",
         r"\b(?:send|post|forward|upload|transmit|exfiltrate|e-?mail|submit|report)\b[^.]{0,60}\b"
-        r"(?:conversation|chat|users?'?s?|system prompt|question|history|answers?|"
+        r"(?:conversation|chat|users?(?:'s?)?|system prompt|question|history|answers?|"
         r"context)\b[^.]{0,60}"
         r"(?:https?:|www\.|@|\bto (?:this|the following) (?:url|address|link))",
     ),
     (
-        "render displa show load embed output includ",
+        "render displa show load embed output includ + image pictur pixel markdo",
         r"\b(?:render|display|show|load|embed|output|include) (?:this|the|an?|the following) "
         r"(?:\w+ )?"
         r"(?:image|picture|pixel|markdown)\b",
     ),
-    ("http https", r"https?://[^\s]*[{<\[]|\]\(\s*(?:javascript|data|vbscript):"),
-    (
-        "http https",
-        r"!\[[^\]]{0,200}\]\(\s*(?:https?:)?//[^)\s]*[?&][^)\s]*=|"
-        r"<img\b[^>]{0,300}\bsrc\s*=\s*[\"']?(?:https?:)?//[^>\s]*[?&][^>\s]*=",
-    ),
+    ("http https", r"\bhttps?://[^\s]*[{<\[]"),
+    ("javasc data vbscri", r"\]\(\s*(?:javascript|data|vbscript):"),
+    ("", r"!\[[^\]]{0,200}\]\(\s*(?:https?:)?//[^)\s]*[?&][^)\s]*="),
+    ("img", r"<img\b[^>]{0,300}\bsrc\s*=\s*[\"']?(?:https?:)?//[^>\s]*[?&][^>\s]*="),
 )
 _ENCODED = (
     (
@@ -475,7 +485,7 @@ _ENCODED = (
 _TEMPLATES = (
     ("im_sta", r"<\|im_start\|> ?(?:system|user|assistant)"),
     (
-        "start_ eot_id begin_ system user assist end_of endofp admin develo root",
+        "start_ eot_id begin_ system user user_p user_m assist end_of endofp admin develo root",
         r"<\|(?:start_header_id|eot_id|begin_of_text|system|user|assistant|end_of_turn|"
         r"endofprompt)\|>|"
         r"<(?:start|end)_of_turn> ?(?:<start|user|model|\w+ \w+)|</?(?:system|assistant|"
@@ -538,10 +548,18 @@ GOES_ON = (
 def wordings() -> tuple[Wording, ...]:
     """All of them, compiled when they are first needed."""
     return tuple(
-        Wording(reason, frozenset(keys.split()), re.compile(_filled(pattern)))
+        Wording(reason, *_keys(listed), re.compile(_filled(pattern)))
         for reason, some in _ALL
-        for keys, pattern in some
+        for listed, pattern in some
     )
+
+
+def _keys(listed: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What stands before and after the `+` of `keys + keys beside`; without one, none is beside."""
+    for name, keys in _KEYS.items():
+        listed = listed.replace(f"{{{name}}}", keys)
+    first, _, beside = listed.partition("+")
+    return frozenset(first.split() or [""]), frozenset(beside.split())
 
 
 @cache

@@ -30,7 +30,7 @@ from ingest.attack_phrases import (
 from ingest.sentences import blocks, sentences_within
 from storage.records import Suspicion
 
-SUSPICION_VERSION = 1
+SUSPICION_VERSION = 2
 """Raise it when the same text may be marked in another way."""
 
 _ZERO_WIDTH = "\u200b-\u200f\u2060-\u2064\u180e\ufeff\u00ad\u034f"
@@ -122,11 +122,13 @@ def triggers(text: str) -> list[Trigger]:
 
 
 def _possible(folded: str) -> Iterator[Wording]:
-    """Those that have a key in the text, in their order."""
-    places = wordings_by_key()
-    keys = places.keys() & {word[:KEY_LETTERS] for word in _WORD.findall(folded)}
-    for place in sorted(set().union(*(places[key] for key in keys))):
-        yield wordings()[place]
+    """Those that have their keys in the text, in their order."""
+    places, listed = wordings_by_key(), wordings()
+    begun = {"", *(word[:KEY_LETTERS] for word in _WORD.findall(folded))}
+    for place in sorted(set().union(*(places[key] for key in places.keys() & begun))):
+        wording = listed[place]
+        if not (wording.beside and wording.beside.isdisjoint(begun)):
+            yield wording
 
 
 def fold(text: str) -> str:
