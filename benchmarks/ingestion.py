@@ -83,7 +83,10 @@ class Taken:
 
 
 def in_turns(sides: Sequence[Side], corpus: Path, rounds: int) -> dict[str, list[Taken]]:
-    """Every side once a round, on a home of its own; before that a round that isn't counted."""
+    """Every side once a round, on a home of its own; before that a round that isn't counted.
+
+    Every other round goes backwards: a machine that grows slower or faster favours no side.
+    """
     taken: dict[str, list[Taken]] = {side.name: [] for side in sides}
     with tempfile.TemporaryDirectory() as folder:
         for side in {side.script: side for side in sides}.values():
@@ -91,7 +94,7 @@ def in_turns(sides: Sequence[Side], corpus: Path, rounds: int) -> dict[str, list
             few.write_text("".join(corpus.read_text("utf-8").splitlines(keepends=True)[:4]))
             side.run(few, Path(folder) / f"warm-{side.script}")
         for turn in range(rounds):
-            for number, side in enumerate(sides):
+            for number, side in [*enumerate(sides)][:: 1 if turn % 2 == 0 else -1]:
                 taken[side.name].append(side.run(corpus, Path(folder) / f"{turn}-{number}"))
                 print(f"  round {turn + 1}: {side.name}", file=sys.stderr, flush=True)
     return taken
@@ -228,9 +231,13 @@ def floor(corpus: Path, documents: int | None, rounds: int, runtime: str) -> Non
         (name, f"{runs[0].texts}", f"{runs[0].tokens}", *(f"{s:.2f}" for s in spans[name]))
         for name, runs in taken.items()
     ]
-    pairs = zip(spans["forward pass"], spans["whole"], strict=True)
-    share = ("share", "", "", *(f"{bare / whole:.1%}" for bare, whole in pairs))
-    print_table(("", "texts", "tokens", "s", "CPU s"), [*rows, share])
+    print_table(("", "texts", "tokens", "s", "CPU s"), rows)
+    print("\nshare of the forward pass, round by round")
+    for kind, name in KINDS.items():
+        pairs = zip(taken["forward pass"], taken["whole"], strict=True)
+        shares = [bare.span(kind) / whole.span(kind) for bare, whole in pairs]
+        listed = ", ".join(f"{share:.1%}" for share in shares)
+        print(f"  by the {name}: {median(shares):.1%} ({listed})")
 
 
 @main.command()
