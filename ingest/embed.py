@@ -7,7 +7,7 @@ from storage.records import EmbeddingSpace, Vectors
 
 
 class Embedder(Protocol):
-    """Gives texts vectors of one space."""
+    """Gives texts vectors of one space. Several threads may call it at once."""
 
     @property
     def space(self) -> EmbeddingSpace:

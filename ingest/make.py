@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import Future
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -95,7 +96,15 @@ class Made:
     embedded: int
 
 
-def _few() -> deque[Mapping[str, Vectors]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Texts that one thread gives to the model, by their hashes, and what it gets."""
+
+    keys: frozenset[str]
+    vectors: "Future[Mapping[str, Vectors]]" = field(default_factory=Future)
+
+
+def _few() -> deque[_Asked]:
     return deque(maxlen=8)
 
 
@@ -108,8 +117,8 @@ class Maker:
     chunking: ChunkSettings
     dedup: DedupSettings
     _turn: Lock = field(default_factory=Lock, init=False)
-    _recent: deque[Mapping[str, Vectors]] = field(default_factory=_few, init=False)
-    """What was embedded last, by its hash: it may not be committed yet."""
+    _recent: deque[_Asked] = field(default_factory=_few, init=False)
+    """What was embedded last, or is: it is not committed yet."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -269,17 +278,33 @@ class Maker:
         return Ahead(cuts, vectors, ahead.embedded + embedded)
 
     def _given_to_model(self, text_of: Mapping[str, str]) -> tuple[Mapping[str, Vectors], int]:
-        """A vector for each text, and how many the model was given: the other thread of the
-        pipeline may have had the same text a moment ago."""
+        """A vector for each text, and how many the model was given: another thread of the pipeline
+        may have had the same text a moment ago, or have it now."""
         with self._turn:
-            recent = {key: vector for made in self._recent for key, vector in made.items()}
-            found = {key: recent[key] for key in text_of if key in recent}
-            missing = [key for key in text_of if key not in found]
-            embedded = self.embedder.embed([text_of[key] for key in missing])
-            made = dict(zip(missing, embedded, strict=True))
-            if made:
-                self._recent.append(made)
-        return {**found, **made}, len(missing)
+            holders = {key: asked for asked in self._recent for key in asked.keys}
+            others = {key: holders[key] for key in text_of if key in holders}
+            own = _Asked(frozenset(text_of.keys() - others.keys()))
+            if own.keys:
+                self._recent.append(own)
+        made = self._vectors_of([key for key in text_of if key in own.keys], text_of, own)
+        found = {key: other.vectors.result()[key] for key, other in others.items()}
+        return {**found, **made}, len(made)
+
+    def _vectors_of(
+        self, keys: Sequence[str], text_of: Mapping[str, str], asked: _Asked
+    ) -> Mapping[str, Vectors]:
+        """What the model makes of the texts; whoever waits for them gets it, or its error."""
+        try:
+            embedded = self.embedder.embed([text_of[key] for key in keys]) if keys else ()
+        except BaseException as error:
+            with self._turn:
+                if asked in self._recent:
+                    self._recent.remove(asked)
+            asked.vectors.set_exception(error)
+            raise
+        made = dict(zip(keys, embedded, strict=True))
+        asked.vectors.set_result(made)
+        return made
 
     def _document(
         self,

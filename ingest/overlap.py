@@ -1,11 +1,13 @@
 """Lets the steps of a pipeline run ahead of whoever takes their results.
 
 While one batch is committed, the next is embedded, the one after that is cut, and one more is read
-and parsed: so the model goes from batch to batch with hardly a pause. Each queue holds one item, so
-that memory does not grow with the corpus.
+and parsed. Two are embedded side by side: what the model is given of the second is ready when the
+first comes to its end, so that it goes from batch to batch without a pause. Each queue holds one
+item, so that memory does not grow with the corpus.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -14,6 +16,8 @@ from typing import Generic, TypeVar
 
 _LOOK_UP_S = 0.1
 """How often a thread that waits looks whether it is to stop."""
+_SIDE_BY_SIDE = 2
+"""How many items are embedded at once."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -89,8 +93,8 @@ def overlapped(
     *,
     hurry: Callable[[], None] = _dont,
 ) -> Iterator[Iterator[C]]:
-    """`embed(cut(item))` of each of `items`, in order; making the items and both steps have a
-    thread each.
+    """`embed(cut(item))` of each of `items`, in order; making the items and cutting them have a
+    thread each, embedding has two.
 
     What any of them raises is raised to whoever takes the results, after those before it. The
     threads have ended when the context has; what they are at then is finished first, so that
@@ -100,18 +104,30 @@ def overlapped(
     stop = Event()
     made: _Lane[A] = _Lane(stop, Queue(1))
     pieces: _Lane[B] = _Lane(stop, Queue(1))
-    embedded: _Lane[C] = _Lane(stop, Queue(1))
+    embedded: _Lane[Future[C]] = _Lane(stop, Queue(1))
+    failed = Event()
+
+    def embed_unless_failed(some: B) -> C:
+        if failed.is_set():
+            raise CancelledError
+        try:
+            return embed(some)
+        except BaseException:
+            failed.set()
+            raise
+
+    pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="ingest-embed")
     cuts = (cut(item) for item in made.items())
-    results = (embed(some) for some in pieces.items())
+    asked = (pool.submit(embed_unless_failed, some) for some in pieces.items())
     threads = [
         Thread(target=made.fill, args=[items], name="ingest-read", daemon=True),
         Thread(target=pieces.fill, args=[cuts], name="ingest-cut", daemon=True),
-        Thread(target=embedded.fill, args=[results], name="ingest-embed", daemon=True),
+        Thread(target=embedded.fill, args=[asked], name="ingest-ask", daemon=True),
     ]
     try:
         for thread in threads:
             thread.start()
-        yield embedded.items()
+        yield (one.result() for one in embedded.items())
     finally:
         stop.set()
         # Ctrl-C may come before all of them were started.
@@ -120,3 +136,4 @@ def overlapped(
             while thread.is_alive():
                 hurry()
                 thread.join(_LOOK_UP_S)
+        pool.shutdown(cancel_futures=True)

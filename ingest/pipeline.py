@@ -28,8 +28,8 @@ from storage.errors import DatabaseLostError, DatabaseUnreachableError, StorageE
 from storage.records import Committed, KnownSource, ReadResource, SourceId
 
 _BATCHES_UNDER_WAY = 4
-"""While a batch is cut: one that is being stored, one that is being embedded, and one that waits
-for each of these."""
+"""While a batch is cut: one that is being stored, two that are being embedded, and one that waits
+for that."""
 
 
 def ignore(_event: object) -> None:

@@ -99,16 +99,32 @@ def test_a_step_that_runs_into_the_end_of_something_does_not_end_the_run_quietly
     assert isinstance(error, RuntimeError)
 
 
-def test_nothing_is_made_after_a_step_failed() -> None:
+def test_nothing_is_made_after_a_step_failed_but_what_was_begun_beside_it() -> None:
     asked: list[int] = []
+    both = threading.Barrier(2, timeout=20)
 
     def step(number: int) -> int:
         asked.append(number)
+        both.wait()
         raise ValueError
 
     with pytest.raises(ValueError), overlapped(range(1000), same, step) as ready:  # noqa: PT011
         next(ready)
-    assert asked == [0]
+    assert sorted(asked) == [0, 1]
+
+
+def test_a_result_does_not_wait_for_the_next_item() -> None:
+    taken = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        assert taken.wait(timeout=20)
+        yield 2
+
+    with overlapped(items(), same, doubled) as ready:
+        assert next(ready) == 2
+        taken.set()
+        assert list(ready) == [4]
 
 
 def test_one_item_is_cut_while_the_one_before_it_is_embedded() -> None:
