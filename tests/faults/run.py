@@ -22,6 +22,8 @@ TESTS = PROGRAM.parent.parent
 RUNS = {"kill": 500, "crash": 200, "power": 100}
 FAULTS = ("kill", "ENOSPC", "EIO")
 DISKS = ("full", "inodes", "readonly", "refill")
+DISK_SIZES_KB = "1024,1536,2048,4096,8192"
+"""An empty home takes 630 kB."""
 
 
 def killable(*arguments: str) -> str:
@@ -62,7 +64,7 @@ def power(runs: int) -> Iterator[list[str]]:
 def disk(_runs: int) -> Iterator[list[str]]:
     for mode in DISKS:
         yield [
-            "diskfull.py", "--mode", mode,
+            "diskfull.py", "--mode", mode, "--sizes-kb", DISK_SIZES_KB,
             "--cmd", killable("work", "$FK_STORE/store", "documents", "--rounds", "60"),
             "--verify", killable("verify", "$FK_STORE/store"),
         ]  # fmt: skip
