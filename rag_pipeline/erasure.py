@@ -18,8 +18,8 @@ from rag_pipeline.erasure_steps import DOCUMENT_STEPS, PERSON_STEPS, Job, Step
 from rag_pipeline.record_erasure import RECORD_STEPS, Concerned, concerned
 from storage.erasing import going, people
 from storage.erasing.ledger import Erasure, Ledger, new_salt
-from storage.erasing.turns import alone
 from storage.errors import ErasureError, NotFoundError
+from storage.locks import ERASING
 from storage.records import Principal
 from storage.words import UNSTORABLE
 
@@ -140,7 +140,7 @@ class Forgetting:
     def resume(self) -> list[Forgotten]:
         """Complete what was begun and broken off, oldest first; waits for erasures under way."""
         self._check_owner()
-        with alone(self.parts.database):
+        with ERASING.held(self.parts.database):
             return self._resumed()
 
     def _resumed(self) -> list[Forgotten]:
@@ -199,7 +199,7 @@ class Forgetting:
         compact: bool,
         salt: str | None = None,
     ) -> Forgotten:
-        with alone(self.parts.database):
+        with ERASING.held(self.parts.database):
             self._resumed()
             ledger = Ledger(self.parts.database)
             erasure = ledger.begin(

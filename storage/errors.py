@@ -34,6 +34,10 @@ class SpaceMismatchError(StorageError):
     """A collection holds vectors of one embedding space and was asked to take another."""
 
 
+class LockBusyError(StorageError):
+    """Another process holds a lock on the database."""
+
+
 class LeaseBusyError(StorageError):
     """Another process is writing to the corpus."""
 
