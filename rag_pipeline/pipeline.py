@@ -460,6 +460,7 @@ class RagPipeline:
         with (
             self._observers.searching(query, collections=names, mode=mode, limit=limit) as watch,
             self._parts.turns.searching(),
+            self._parts.database.one_look(),
         ):
             retriever = self._parts.retriever(
                 collection, principal=self._principal, writes=hyde or bool(earlier)

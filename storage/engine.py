@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -30,7 +31,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.errors import DatabaseUnreachableError, InvalidRecordError, StorageError
-from storage.memo import Memo, Watch
+from storage.memo import Memo, Version, Watch
 from storage.mounts import is_frozen, is_read_only
 from storage.signals import HeldBack
 
@@ -85,6 +86,10 @@ _WHAT_DRIVERS_SAY: tuple[tuple[str, type[StorageError], str], ...] = (
     (r"check constraint", InvalidRecordError, "the database refuses this record: {reason}"),
 )
 """Patterns, in this order, and what to say of a message that one is found in."""
+
+
+_LOOKED: "ContextVar[dict[Database, Version | None] | None]" = ContextVar("looked", default=None)
+"""Of each database the version that was found in this look; None outside of any."""
 
 
 class Database:
@@ -142,8 +147,32 @@ class Database:
             with self.read() as connection:
                 return read(connection)
 
-        version = self._watch.version() if self._watch else None
+        version = self._version()
         return in_transaction() if version is None else self._memo.of(key, version, in_transaction)
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Within it this thread looks once for what was committed, and not at each `remembered`:
+        what is remembered is at least as new as the first of these.
+
+        To look takes no time to speak of, but lets other threads run: a search among many would
+        wait for the interpreter each time.
+        """
+        token = _LOOKED.set({})
+        try:
+            yield
+        finally:
+            _LOOKED.reset(token)
+
+    def _version(self) -> Version | None:
+        if self._watch is None:
+            return None
+        looked = _LOOKED.get()
+        if looked is None:
+            return self._watch.version()
+        if self not in looked:
+            looked[self] = self._watch.version()
+        return looked[self]
 
     @contextmanager
     def own_connection(self) -> Iterator[Connection]:

@@ -109,3 +109,33 @@ def test_a_failing_read_is_not_remembered(database: Database) -> None:
     with pytest.raises(KeyError):
         database.remembered("x", fail)
     assert database.remembered("x", lambda _connection: 7) == 7
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_within_one_look_a_commit_is_not_looked_for_again(
+    database: Database, counted: tuple[Read, list[int]]
+) -> None:
+    read, asked = counted
+    with database.one_look():
+        assert database.remembered("count", read) == 0
+        add_collection(database, "new")
+        assert database.remembered("count", read) == 0
+        elsewhere: list[int] = []
+        thread = Thread(target=lambda: elsewhere.append(database.remembered("count", read)))
+        thread.start()
+        thread.join()
+        assert elsewhere == [1]
+    assert database.remembered("count", read) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_is_read_for_the_first_time_in_a_look_is_what_is_there_now(
+    database: Database, counted: tuple[Read, list[int]]
+) -> None:
+    read, _ = counted
+    with database.one_look():
+        assert database.remembered("other", lambda _: 7) == 7
+        add_collection(database, "new")
+        assert database.remembered("count", read) == 1
+    assert database.remembered("count", read) == 1
