@@ -7,7 +7,6 @@ only reads the history loads neither an index nor a model.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from storage.prompts.listing import PromptListing
     from storage.reading import CorpusReader
     from storage.record_sets.sets import RecordSets
-    from storage.records import Committed
     from storage.vector_index.faiss_index import FaissIndex
     from storage.versions.registry import Versions
     from storage.versions.values import ModelKind
@@ -488,26 +486,11 @@ class Composition:
         with writer_lease(self.database, wait=wait) as fence:
             collection = open_collection(self.database, name)
             claim_space(self.database, collection, self.embedder.space)
-            told = self._with_indexing(observer, name)
             yield self._ingestion(
-                collection, defaults, told, fence=fence, source_name=source_name, media=media
+                collection, defaults, observer, fence=fence, source_name=source_name, media=media
             )
             if self.settings.entities.after_ingest:
                 self._find_entities(collection, fence)
-
-    def _with_indexing(self, observer: "Observer", name: str) -> "Observer":
-        """`observer`, and after it whoever brings the indexes of that collection along."""
-        from rag_pipeline.indexing import Indexing
-
-        indexing = Indexing(
-            lambda: self.followers(self.reader.collection(name, principal=LOCAL_OWNER))
-        )
-
-        def committed(committed: "Committed") -> None:
-            observer.committed(committed)
-            indexing.committed(committed)
-
-        return replace(observer, committed=committed)
 
     def _find_entities(self, collection: Collection, fence: int) -> None:
         from rag_pipeline.entities.following import catch_up

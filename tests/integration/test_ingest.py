@@ -1,5 +1,6 @@
 """Documents in, again, changed, shared, broken and gone: on both databases, with real indexes."""
 
+import gc
 import json
 import os
 import signal
@@ -495,3 +496,13 @@ def test_a_signal_at_any_step_of_a_commit_leaves_the_end_on_record_and_no_lock(
     monkeypatch.undo()
     assert counts(rag.ingest(docs)) in ({"changed": 1}, {"unchanged": 1})
     assert healthy(rag)
+
+
+def test_what_was_in_memory_before_a_run_is_left_alone_until_its_end(
+    rag: RagPipeline, docs: Path
+) -> None:
+    (docs / "a.txt").write_text("Text.")
+    at_rest: list[int] = []
+    rag.ingest(docs, on_commit=lambda _: at_rest.append(gc.get_freeze_count()))
+    assert at_rest[0] > 0
+    assert gc.get_freeze_count() == 0
