@@ -10,12 +10,12 @@ generation that a quality gate holds. What that costs is what has changed in bet
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
@@ -40,6 +40,8 @@ _CHUNKS_A_STEP = 5_000
 _FORKS = 4
 """Looks back that are remembered: each holds what has since been removed."""
 _NOTHING = np.empty(0, np.int64)
+_KEYS = (ChunkRow.chunk_id, ChunkRow.document_id)
+_SAID = (ChunkRow.start_offset, ChunkRow.end_offset, ChunkRow.text)
 
 
 Index_co = TypeVar("Index_co", bound=DerivedIndex, covariant=True)
@@ -184,29 +186,32 @@ class Follower(Generic[Index_co]):
         index.apply(removed=_NOTHING, added=empty, position=position)
 
     def _entries(self, connection: Connection, chunk_ids: list[int]) -> Entries:
-        statement = select(
-            ChunkRow.chunk_id,
-            ChunkRow.document_id,
-            ChunkRow.start_offset,
-            ChunkRow.end_offset,
-            ChunkRow.text,
-            ChunkRow.vector,
-        )
-        rows = sorted(rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids))
-        about = _about(connection, {row.document_id for row in rows})
-        documents = [about[row.document_id] for row in rows]
-        return Entries(
+        """What the index reads of these chunks; the rest is left empty."""
+        columns = [*_KEYS, *(_SAID if self.index.reads_texts else ())]
+        columns += [ChunkRow.vector] if self.index.reads_vectors else []
+        rows = sorted(rows_where(connection, select(*columns), ChunkRow.chunk_id, chunk_ids))
+        stored = [row.vector for row in rows] if self.index.reads_vectors else []
+        found = Entries(
             ids=np.array([row.chunk_id for row in rows], np.int64),
             documents=np.array([row.document_id for row in rows], np.int64),
-            titles=[document.title for document in documents],
-            headings=[
-                common_path(document.outline, row.start_offset, row.end_offset)
-                for row, document in zip(rows, documents, strict=True)
-            ],
-            texts=[row.text for row in rows],
-            languages=[document.language for document in documents],
-            vectors=as_vectors([row.vector for row in rows], self.dimension),
+            vectors=as_vectors(stored, self.dimension),
         )
+        return _with_texts(connection, found, rows) if self.index.reads_texts else found
+
+
+def _with_texts(connection: Connection, found: Entries, rows: Sequence[Row[Any]]) -> Entries:
+    about = _about(connection, set(found.documents.tolist()))
+    documents = [about[row.document_id] for row in rows]
+    return replace(
+        found,
+        titles=[document.title for document in documents],
+        headings=[
+            common_path(document.outline, row.start_offset, row.end_offset)
+            for row, document in zip(rows, documents, strict=True)
+        ],
+        texts=[row.text for row in rows],
+        languages=[document.language for document in documents],
+    )
 
 
 @dataclass(frozen=True, slots=True)

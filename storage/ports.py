@@ -5,7 +5,7 @@ A derived index may vanish at any moment: `storage.following` brings it back fro
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from storage.ranking import Listing, Scores
 from storage.records import (
@@ -26,6 +26,11 @@ class DerivedIndex(Protocol):
     the state before or after a change, never a mixture. Results depend only on which chunks are
     held, not on the order in which they came: best score first, equal scores by ascending key.
     """
+
+    reads_texts: ClassVar[bool]
+    """Whether it takes in titles, headings, texts and languages."""
+    reads_vectors: ClassVar[bool]
+    """Whether it takes in vectors."""
 
     @property
     def applied(self) -> Position:

@@ -287,18 +287,21 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
-    """Chunks as an index reads them; row i of each field belongs to `ids[i]`, ids ascending."""
+    """Chunks as an index reads them; row i of each field belongs to `ids[i]`, ids ascending.
+
+    What an index does not read may be left empty.
+    """
 
     ids: Ids
     documents: Ids
     """The document that each chunk is a part of."""
-    titles: Sequence[str]
-    headings: Sequence[tuple[str, ...]]
-    """The headings that hold for all of the chunk, the highest first."""
-    texts: Sequence[str]
-    languages: Sequence[str | None]
-    """ISO 639-1 codes; None where the language is not known."""
     vectors: Vectors
+    titles: Sequence[str] = ()
+    headings: Sequence[tuple[str, ...]] = ()
+    """The headings that hold for all of the chunk, the highest first."""
+    texts: Sequence[str] = ()
+    languages: Sequence[str | None] = ()
+    """ISO 639-1 codes; None where the language is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,7 +160,7 @@ class SegmentStore(Generic[SegmentT]):
 
     def apply(self, *, removed: Ids, added: SegmentT, position: Position) -> None:
         """Drop rows, take in a segment, and stand at `position`, all in one step."""
-        dropped = np.union1d(removed, added.ids)
+        dropped = np.union1d(removed, added.ids) if removed.size else added.ids
         parts = [_without(part, dropped) for part in self._state.parts]
         parts.extend(_parts_of(added))
         self._changes += removed.size + added.ids.size

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from storage.keyword_index.analysis import ANALYSIS
 from storage.keyword_index.postings import Postings, from_arrays, merge
@@ -42,6 +42,9 @@ class _Bm25Format:
 
 class Bm25Index:
     """A `KeywordIndex` kept in segments of postings, cached in sealed files."""
+
+    reads_texts: ClassVar[bool] = True
+    reads_vectors: ClassVar[bool] = False
 
     def __init__(self, path: Path, *, publish_after: int = 500) -> None:
         self._store = SegmentStore(path, _Bm25Format(), publish_after=publish_after)

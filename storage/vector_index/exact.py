@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -22,6 +22,9 @@ class _State:
 
 class ExactVectorIndex:
     """A `VectorIndex` that lives as long as the process; each change copies it."""
+
+    reads_texts: ClassVar[bool] = False
+    reads_vectors: ClassVar[bool] = True
 
     def __init__(self, *, dimension: int) -> None:
         self._dimension = dimension

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -94,6 +94,9 @@ class FaissIndex:
     Exact where no segment is large. In large ones the rows that are weighed are chosen so that
     sampled queries find 99 % of their ten best; what is found has its exact score all the same.
     """
+
+    reads_texts: ClassVar[bool] = False
+    reads_vectors: ClassVar[bool] = True
 
     def __init__(
         self, path: Path, *, dimension: int, publish_after: int = 500, large: int = LARGE
