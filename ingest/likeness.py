@@ -141,7 +141,7 @@ class Comparison:
         something of its own to say, and who may not read the original would find neither."""
         if self.settings.near_duplicates != "skip":
             return False
-        if len(self._shingled[content].tokens) > len(self._shingled[original].tokens):
+        if self._shingled[content].length > self._shingled[original].length:
             return False
         audiences = self.readers.of({c: self._stored_under[c] for c in (content, original)})
         return includes(audiences[original], audiences[content])

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Generic, TypeVar
 from zlib import crc32
@@ -61,14 +61,22 @@ _MIX = np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT = np.uint64(32)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Shingled:
     """A text as it is compared; `hashes[i]` stands for the shingle that begins at `tokens[i]`."""
 
-    tokens: tuple[str, ...]
+    spaced: str
+    """The tokens with blanks between them."""
+    length: int
+    """How many there are."""
     hashes: _Hashes
     distinct: _Hashes
     """`hashes` without repetitions, ascending."""
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """Made when they are asked for: most texts are like no other, and compared with none."""
+        return tuple(self.spaced.split())
 
     @property
     def keys(self) -> list[int]:
@@ -77,7 +85,7 @@ class Shingled:
         They are the same on every platform, and part of what is stored: whoever changes them has
         to compute those of every stored text again.
         """
-        if len(self.tokens) < MIN_TOKENS:
+        if self.length < MIN_TOKENS:
             return []
         smallest: list[int] = self.distinct[:KEYS].view(np.int64).tolist()
         return smallest
@@ -85,9 +93,11 @@ class Shingled:
 
 def shingled(text: str) -> Shingled:
     """`text` without regard to case, white space and punctuation, in overlapping shingles."""
-    tokens = tuple(_tokens(text.casefold()))
+    spaced = text.casefold().translate(_SPACED)
+    # The same pieces as those of the text itself: nothing but blanks stands between them.
+    tokens = spaced.encode().split()
     hashes = _shingle_hashes(tokens)
-    return Shingled(tokens, hashes, _distinct(hashes))
+    return Shingled(spaced, len(tokens), hashes, _distinct(hashes))
 
 
 def band_keys(text: str) -> list[int]:
@@ -111,11 +121,11 @@ def similarity(first: Shingled, second: Shingled) -> float:
     one, or if facts were exchanged: more words or numbers between the same words than
     `TOKENS_A_FACT` and `TYPOS_A_FACT` allow. Two names one letter apart count as one misspelt.
     """
-    shorter, longer = sorted((first, second), key=lambda text: (len(text.tokens), text.tokens))
-    length = len(shorter.tokens)
+    shorter, longer = sorted((first, second), key=lambda text: (text.length, text.tokens))
+    length = shorter.length
     if shorter.tokens == longer.tokens:
         return 1.0
-    if not len(shorter.hashes) or length < MIN_LENGTH_RATIO * len(longer.tokens):
+    if not len(shorter.hashes) or length < MIN_LENGTH_RATIO * longer.length:
         return 0.0
     there = _runs(shorter, longer)
     if there.covered < MIN_COVERED * length:
@@ -197,16 +207,11 @@ class _Spaced(dict[int, str]):
 _SPACED = _Spaced()
 
 
-def _tokens(text: str) -> list[str]:
-    return text.translate(_SPACED).split()
-
-
-def _shingle_hashes(tokens: Sequence[str]) -> _Hashes:
+def _shingle_hashes(tokens: Sequence[bytes]) -> _Hashes:
     count = len(tokens) - SHINGLE_TOKENS + 1
     if count <= 0:
         return np.empty(0, np.uint64)
-    encoded = " ".join(tokens).encode().split()
-    words = np.fromiter(map(crc32, encoded), np.uint64, len(tokens))
+    words = np.fromiter(map(crc32, tokens), np.uint64, len(tokens))
     hashes: _Hashes = words[:count] * _FACTORS[0]
     for place in range(1, SHINGLE_TOKENS):
         hashes ^= hashes >> _SHIFT

@@ -97,3 +97,10 @@ def _pair(rng: random.Random, kept: float) -> tuple[str, str]:
 
 def _word(rng: random.Random) -> str:
     return "".join(rng.choices(string.ascii_lowercase, k=6))
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs",))))
+def test_a_text_has_as_many_tokens_as_pieces_of_it_are_hashed(text: str) -> None:
+    found = shingled(text)
+    assert found.length == len(found.tokens)
+    assert found.spaced.encode().split() == [token.encode() for token in found.tokens]
