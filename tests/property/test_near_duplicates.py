@@ -104,3 +104,8 @@ def test_a_text_has_as_many_tokens_as_pieces_of_it_are_hashed(text: str) -> None
     found = shingled(text)
     assert found.length == len(found.tokens)
     assert found.spaced.encode().split() == [token.encode() for token in found.tokens]
+
+
+@given(st.text(alphabet=st.characters(codec="ascii")))
+def test_plain_ascii_is_read_as_any_other_text(text: str) -> None:
+    assert shingled(text).tokens == shingled(f"{text} \u00e9").tokens[:-1]
