@@ -296,13 +296,13 @@ class Maker:
         """What the model makes of the texts; whoever waits for them gets it, or its error."""
         try:
             embedded = self.embedder.embed([text_of[key] for key in keys]) if keys else ()
+            made = dict(zip(keys, embedded, strict=True))
         except BaseException as error:
             with self._turn:
                 if asked in self._recent:
                     self._recent.remove(asked)
             asked.vectors.set_exception(error)
             raise
-        made = dict(zip(keys, embedded, strict=True))
         asked.vectors.set_result(made)
         return made
 

@@ -5,7 +5,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import Any
 
@@ -22,7 +25,7 @@ from ingest.pipeline import Ingestion, Observer
 from ingest.read import SourceDefaults
 from rag_pipeline.pipeline import RagPipeline
 from storage.errors import SpaceMismatchError
-from storage.records import LOCAL_OWNER, Committed, Origin, Outline, Principal
+from storage.records import LOCAL_OWNER, Committed, Origin, Outline, Principal, Vectors
 from storage.runs import Runs
 
 
@@ -363,6 +366,48 @@ def test_a_text_that_is_under_way_is_embedded_once_however_often_it_comes(
             readers = Readership(writer=maker.writer)
             maker.embed_ahead(maker.cut_ahead({draft.content_sha256: draft}, readers))
     assert embedder.embedded == [draft.text]
+
+
+@pytest.mark.parametrize("fault", [None, "raises", "gives too few"])
+def test_who_waits_for_what_another_embeds_gets_it_or_its_error(
+    rag: RagPipeline, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch, fault: str | None
+) -> None:
+    begun, go_on = Event(), Event()
+    plain = embedder.embed
+
+    def slowly(texts: Sequence[str]) -> Vectors:
+        begun.set()
+        assert go_on.wait(timeout=20)
+        if fault == "raises":
+            raise EmbeddingError("no vector")
+        return plain(texts)[1 if fault else 0 :]
+
+    draft = Draft(
+        content_sha256="c" * 64,
+        text="A text that two have.",
+        title="",
+        outline=Outline(),
+        language="en",
+    )
+    with (
+        parts_of(rag).ingestion(
+            "default", defaults=SourceDefaults(), observer=Observer()
+        ) as ingestion,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        maker = ingestion.placer.maker
+        cut = maker.cut_ahead({draft.content_sha256: draft}, Readership(writer=maker.writer))
+        monkeypatch.setattr(embedder, "embed", slowly)
+        first = pool.submit(maker.embed_ahead, cut)
+        assert begun.wait(timeout=20)
+        second = pool.submit(maker.embed_ahead, cut)
+        go_on.set()
+        errors = [one.exception(timeout=20) for one in (first, second)]
+        assert all(error is None for error in errors) == (fault is None)
+        monkeypatch.setattr(embedder, "embed", plain)
+        assert len(maker.embed_ahead(cut).vectors) == 1
+    if fault is None:
+        assert embedder.embedded == [draft.text]
 
 
 def test_synthetic_documents_are_found_only_when_asked_for(rag: RagPipeline, docs: Path) -> None:
