@@ -40,6 +40,10 @@ def found(rag: RagPipeline, query: str, **options: object) -> set[str]:
     return {ref.external_id for hit in hits for ref in hit.chunk.sources}
 
 
+def draft_of(text: str) -> Draft:
+    return Draft(content_sha256="c" * 64, text=text, title="", outline=Outline(), language="en")
+
+
 def counts(report) -> dict[str, int]:
     return {name: n for name, n in report.as_json()["documents"].items() if n}
 
@@ -353,13 +357,7 @@ def test_a_text_that_is_under_way_is_embedded_once_however_often_it_comes(
 ) -> None:
     """Two threads make texts: what one has embedded is not in the database yet for the other."""
     about = {"defaults": SourceDefaults(), "observer": Observer()}
-    draft = Draft(
-        content_sha256="c" * 64,
-        text="A text that comes again and again.",
-        title="",
-        outline=Outline(),
-        language="en",
-    )
+    draft = draft_of("A text that comes again and again.")
     with parts_of(rag).ingestion("default", **about) as ingestion:
         maker = ingestion.placer.maker
         for _ in range(20):
@@ -382,13 +380,7 @@ def test_who_waits_for_what_another_embeds_gets_it_or_its_error(
             raise EmbeddingError("no vector")
         return plain(texts)[1 if fault else 0 :]
 
-    draft = Draft(
-        content_sha256="c" * 64,
-        text="A text that two have.",
-        title="",
-        outline=Outline(),
-        language="en",
-    )
+    draft = draft_of("A text that two have.")
     with (
         parts_of(rag).ingestion(
             "default", defaults=SourceDefaults(), observer=Observer()
