@@ -158,7 +158,7 @@ def llm(program: Path, folder: Path, rows: int) -> None:
     if not logs.exists():
         _prepare(program, logs)
         _copy(path, logs)
-    rag = (sys.executable, "-m", "rag_pipeline.cli.main", "--home", str(folder), "--database", url)
+    rag = (sys.executable, "-m", "rag_pipeline", "--home", str(folder), "--database", url)
     for name, ours, theirs in (
         ("the newest 20", ("list", "-n", "20", "--json"), ("-n", "20")),
         ("a rare word", ("search", "nadu5736", "--json"), ("-n", "20", "-q", "nadu5736")),

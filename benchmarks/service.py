@@ -145,7 +145,7 @@ class Served:
 def served(home: Path) -> Iterator[Served]:
     """A service over `home`, until it is not needed any more."""
     with tempfile.NamedTemporaryFile("r") as log:
-        command = [sys.executable, "-m", "rag_pipeline.cli.main", "--home", str(home), "serve"]
+        command = [sys.executable, "-m", "rag_pipeline", "--home", str(home), "serve"]
         with Path(log.name).open("w") as said:
             process = subprocess.Popen([*command, "--port", "0"], stderr=said)
         try:

@@ -3,9 +3,6 @@
 Nothing heavy is imported here: help and history answer at once.
 """
 
-import atexit
-import gc
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -122,15 +119,3 @@ for about_history in (
 
 tune.add_command(generator)
 tune.add_command(preference)
-
-
-def run() -> None:
-    """Run the program; 0 done, 1 failed, 2 misuse."""
-    # A look for garbage before everything goes would take a quarter of a short command's time.
-    atexit.register(gc.freeze)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    cli()
-
-
-if __name__ == "__main__":
-    run()

@@ -326,7 +326,7 @@ LOADED = """
 import runpy, sys
 sys.argv = ["rag", *sys.argv[1:]]
 try:
-    runpy.run_module("rag_pipeline.cli.main", run_name="__main__")
+    runpy.run_module("rag_pipeline", run_name="__main__")
 finally:
     print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """

@@ -53,7 +53,7 @@ class Terminal:
 def on_terminal(rag: Program, *arguments: str | Path, **variables: str) -> Terminal:
     screen, inside = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "rag_pipeline.cli.main", "--home", str(rag.home)]
+        [sys.executable, "-m", "rag_pipeline", "--home", str(rag.home)]
         + [str(argument) for argument in arguments],
         cwd=rag.cwd,
         env={**_environment(), **variables, "TERM": "dumb"},

@@ -82,7 +82,7 @@ def test_the_top_level_names_belong_to_this_distribution(installed: Path, tmp_pa
 
 def test_the_installed_program_migrates_ingests_and_finds(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("The harbour light is red.")
-    rag = ("-m", "rag_pipeline.cli.main", "--home", tmp_path / "home")
+    rag = ("-m", "rag_pipeline", "--home", tmp_path / "home")
     assert run(*rag, "db", "upgrade", cwd=tmp_path, installed=installed)
     run(*rag, "ingest", "note.txt", cwd=tmp_path, installed=installed)
     search = ("search", "harbour", "--mode", "keyword", "--json")

@@ -14,7 +14,7 @@ import pytest
 from support.cli import PACKAGES
 
 FAULTKIT = Path(os.environ.get("FAULTKIT", "no folder is named"))
-RAG = [sys.executable, "-m", "rag_pipeline.cli.main", "parse"]
+RAG = [sys.executable, "-m", "rag_pipeline", "parse"]
 
 
 @pytest.mark.slow

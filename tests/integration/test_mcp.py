@@ -575,7 +575,7 @@ def test_the_program_speaks_over_stdin_and_stdout(program: Program) -> None:
     async def talk() -> tuple[Any, Any]:
         server = StdioServerParameters(
             command=sys.executable,
-            args=["-m", "rag_pipeline.cli.main", "--home", str(program.home), "mcp"],
+            args=["-m", "rag_pipeline", "--home", str(program.home), "mcp"],
             env={"PYTHONPATH": str(PACKAGES), "RAG_GENERATOR": "echo", "OMP_NUM_THREADS": "1"},
         )
         async with Client(server) as client:

@@ -60,7 +60,7 @@ class Program:
     ) -> subprocess.Popen[str]:
         """Start, and stop for nothing but what the test sends."""
         return subprocess.Popen(
-            [sys.executable, "-m", "rag_pipeline.cli.main", *map(str, arguments)],
+            [sys.executable, "-m", "rag_pipeline", *map(str, arguments)],
             cwd=self.cwd,
             env={**_environment(), **self.variables, **variables},
             stdin=stdin,
