@@ -1,15 +1,27 @@
 """Statements over more values than one statement can take."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import ARRAY, Connection, Row, Select, any_, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Dialect,
+    Row,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 T = TypeVar("T")
+_Meant: TypeAlias = tuple[int, Callable[[Any], Any]]
 VALUES_A_STATEMENT = 5_000
 _AMONG = "among"
 _STATEMENTS = 128
@@ -40,6 +52,41 @@ def rows_where(
         found = connection.execute(narrowed, {_AMONG: json.dumps(batch) if is_sqlite else batch})
         # One by one, each row would cost a hand-over between threads.
         yield from found.all()
+
+
+def few_rows_where(
+    connection: Connection,
+    statement: Select[*tuple[Any, ...]],
+    column: InstrumentedAttribute[Any],
+    values: Sequence[Any],
+) -> list[Sequence[Any]]:
+    """What `rows_where` finds, of columns that SQLite keeps as numbers or texts, in any order.
+
+    SQLite hands the interpreter on at each row, and a search among others then waits for it each
+    time: it sends these as one.
+    """
+    if connection.dialect.name != "sqlite":
+        return [*rows_where(connection, statement, column, values)]
+    in_one, meant = _in_one(statement, column, connection.dialect)
+    found: list[Sequence[Any]] = []
+    for batch in batches(values):
+        rows = json.loads(connection.execute(in_one, {_AMONG: json.dumps(batch)}).scalar_one())
+        for row in rows:
+            for place, meaning in meant:
+                row[place] = meaning(row[place])
+        found += rows
+    return found
+
+
+@lru_cache(_STATEMENTS)
+def _in_one(
+    statement: Select[*tuple[Any, ...]], column: InstrumentedAttribute[Any], dialect: Dialect
+) -> tuple[Select[*tuple[Any, ...]], list[_Meant]]:
+    """The statement whose only value has all rows, and what makes of a cell what is meant by it."""
+    cells = list(_narrowed(statement, column, is_sqlite=True).subquery().columns)
+    processors = (cell.type.dialect_impl(dialect).result_processor(dialect, None) for cell in cells)
+    meant: list[_Meant] = [(at, meaning) for at, meaning in enumerate(processors) if meaning]
+    return select(func.json_group_array(func.json_array(*cells), type_=Text)), meant
 
 
 @lru_cache(_STATEMENTS)

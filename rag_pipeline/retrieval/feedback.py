@@ -127,9 +127,14 @@ def _sums(rows: Vectors, places: Ids) -> _Wide:
 
 
 def _products(rows: _Wide, columns: _Wide) -> _Wide:
-    """Inner products, (rows, columns), on this thread alone."""
+    """Inner products, (rows, columns), on this thread alone.
+
+    As one stack of small products: between calls, other threads would take the interpreter.
+    """
     step = max(1, _FLOPS_ON_ONE_THREAD // max(columns.size, 1))
+    whole = len(rows) // step * step
     found = np.empty((len(rows), len(columns)))
-    for at in range(0, len(rows), step):
-        np.matmul(rows[at : at + step], columns.T, out=found[at : at + step])
+    stack = found[:whole].reshape(-1, step, len(columns))
+    np.matmul(rows[:whole].reshape(-1, step, rows.shape[1]), columns.T, out=stack)
+    np.matmul(rows[whole:], columns.T, out=found[whole:])
     return found

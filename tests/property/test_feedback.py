@@ -46,7 +46,7 @@ def cosine(one, other):
     return one @ other / np.linalg.norm(one) / np.linalg.norm(other)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(found())
 def test_the_centroid_is_of_the_best_chunk_of_each_of_the_best_texts(query_found):
     candidates, vectors, _ = query_found
@@ -61,7 +61,7 @@ def test_the_centroid_is_of_the_best_chunk_of_each_of_the_best_texts(query_found
     assert np.allclose(added, expected, atol=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(found())
 def test_neighbours_lend_their_mean_score_by_likeness(query_found):
     candidates, vectors, _ = query_found
@@ -76,7 +76,7 @@ def test_neighbours_lend_their_mean_score_by_likeness(query_found):
     assert np.allclose(added, np.array(expected) - min(expected), atol=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(found())
 def test_a_text_is_as_like_the_query_as_the_mean_of_its_candidates(query_found):
     candidates, vectors, query = query_found
@@ -88,7 +88,7 @@ def test_a_text_is_as_like_the_query_as_the_mean_of_its_candidates(query_found):
     assert np.allclose(added, standardised(expected), atol=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(found())
 def test_the_parts_add_up_and_the_score_stays_between_0_and_1(query_found):
     candidates, vectors, _ = query_found
@@ -100,7 +100,7 @@ def test_the_parts_add_up_and_the_score_stays_between_0_and_1(query_found):
     assert (more.score <= 1 + 1e-12).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(found())
 def test_without_weights_feedback_changes_no_score(query_found):
     candidates, vectors, _ = query_found
