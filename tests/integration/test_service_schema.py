@@ -98,7 +98,6 @@ def exercise(service: Service, cases_each: int) -> None:
                 seed(7)(
                     settings(
                         max_examples=cases_each,
-                        deadline=None,
                         database=None,
                         phases=[Phase.generate],
                         suppress_health_check=list(HealthCheck),

@@ -44,9 +44,7 @@ histories = st.lists(steps, min_size=2, max_size=8)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories, order=st.permutations(range(8)))
 def test_every_generation_is_found_again_on_sqlite(
     database: Database, tmp_path: Path, history: list[Step], order: list[int]
@@ -55,9 +53,7 @@ def test_every_generation_is_found_again_on_sqlite(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories, order=st.permutations(range(8)))
 def test_every_generation_is_found_again_on_postgresql(
     database: Database, tmp_path: Path, history: list[Step], order: list[int]

@@ -32,7 +32,7 @@ edges = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40)), max_size=4)
 tokenizers = pytest.mark.parametrize(
     "tokenizer", [WordEmbedder(), minilm()], ids=["words", "minilm"]
 )
-often = settings(deadline=None, max_examples=80)
+often = settings(max_examples=80)
 
 
 def chunks(text, tokenizer, *, limit, overlap=0, title="", omitted=(), structure=True) -> list[Cut]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from support.embedding import WordEmbedder
@@ -81,8 +81,6 @@ def empty_database() -> Path:
 
 @settings(
     max_examples=int(os.environ.get("DEDUP_EXAMPLES", "15")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(history=steps)
 def test_every_reader_finds_every_text_or_its_original(history: list[Step]) -> None:

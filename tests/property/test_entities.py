@@ -6,7 +6,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.embedding import WordEmbedder
@@ -189,6 +189,4 @@ TestChangingCorpus = ChangingCorpus.TestCase
 TestChangingCorpus.settings = settings(
     max_examples=12,
     stateful_step_count=10,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

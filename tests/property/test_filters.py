@@ -110,9 +110,7 @@ def test_a_filter_is_read_back_from_its_text_and_its_json(where: Filter) -> None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sources=st.lists(metadata, min_size=1, max_size=6),
     wheres=st.lists(filters, min_size=1, max_size=4),
@@ -124,9 +122,7 @@ def test_sql_finds_what_python_finds_on_sqlite(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sources=st.lists(metadata, min_size=1, max_size=6),
     wheres=st.lists(filters, min_size=1, max_size=4),

@@ -4,7 +4,7 @@ from math import isclose
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rag_pipeline.retrieval.fusion import RRF_K, Candidates, deviations, fuse, fuse_by_rank
@@ -30,14 +30,12 @@ def gathered(vector, keyword, documents=None) -> Candidates:
     )
 
 
-@settings(deadline=None)
 @given(rankings, st.randoms(use_true_random=False))
 def test_the_order_of_the_rankings_never_matters(given_rankings, rng):
     shuffled = rng.sample(given_rankings, len(given_rankings))
     assert fuse_by_rank(shuffled) == fuse_by_rank(given_rankings)
 
 
-@settings(deadline=None)
 @given(rankings)
 def test_ranks_give_the_sums_of_the_formula(given_rankings):
     expected: dict[int, float] = {}
@@ -49,7 +47,6 @@ def test_ranks_give_the_sums_of_the_formula(given_rankings):
     assert all(isclose(found.score, expected[found.chunk_id]) for found in fused)
 
 
-@settings(deadline=None)
 @given(sides, sides, weights)
 def test_scores_rank_as_the_combination_of_deviations_does(vector, keyword, weight):
     candidates = gathered(vector, keyword)
@@ -66,7 +63,6 @@ def test_scores_rank_as_the_combination_of_deviations_does(vector, keyword, weig
                 assert expected[one] >= expected[other] - 1e-9
 
 
-@settings(deadline=None)
 @given(sides, sides, weights)
 def test_scores_lie_between_0_and_1_and_are_the_sum_of_their_parts(vector, keyword, weight):
     fused = fuse(gathered(vector, keyword), vector_weight=weight)
@@ -76,7 +72,6 @@ def test_scores_lie_between_0_and_1_and_are_the_sum_of_their_parts(vector, keywo
     assert (fused.score <= 1 + 1e-12).all()
 
 
-@settings(deadline=None)
 @given(rankings, sides, sides, weights)
 def test_the_best_come_first_and_ties_go_to_the_lower_key(given_rankings, vector, keyword, weight):
     for ranked in (
@@ -87,7 +82,6 @@ def test_the_best_come_first_and_ties_go_to_the_lower_key(given_rankings, vector
         assert order == sorted(order)
 
 
-@settings(deadline=None)
 @given(sides, sides, st.sampled_from([0.25, 0.5, 2.0, 8.0]), weights)
 def test_the_measure_of_a_side_never_matters(vector, keyword, factor, weight):
     scaled = {key: factor * score for key, score in keyword.items()}
@@ -97,7 +91,6 @@ def test_the_measure_of_a_side_never_matters(vector, keyword, factor, weight):
     assert np.allclose(one.score, other.score)
 
 
-@settings(deadline=None)
 @given(sides, weights)
 def test_a_side_that_found_nothing_leaves_the_order_to_the_other(vector, weight):
     assume(weight > 0.01)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import event, select
@@ -351,7 +351,5 @@ class ChangingFolder(RuleBasedStateMachine):
 ChangingFolder.TestCase.settings = settings(
     max_examples=STEPS // STEPS_AN_EXAMPLE,
     stateful_step_count=STEPS_AN_EXAMPLE,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 TestChangingFolder = ChangingFolder.TestCase

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.entries import Passage, ids, reference_bm25, text_entries
 
@@ -48,7 +48,6 @@ def after_all(folder, history):
 
 
 @given(steps, phrases, st.integers(1, 30), st.none() | st.sets(keys))
-@settings(deadline=None)
 def test_results_are_those_of_a_fresh_index_with_the_same_contents(history, query, limit, allowed):
     only = None if allowed is None else ids(*allowed)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +84,6 @@ clauses = st.builds(
     st.lists(clauses, max_size=5),
     st.integers(1, 30),
 )
-@settings(deadline=None)
 def test_any_clauses_find_the_same_in_any_language_whatever_the_history(
     first, second, removed, query, limit
 ):
@@ -108,7 +106,6 @@ letters = st.lists(st.sampled_from("xyz"), max_size=9)
 
 
 @given(st.lists(letters, max_size=8), st.lists(st.sampled_from("xyz"), min_size=2, max_size=4))
-@settings(deadline=None)
 def test_a_phrase_is_found_exactly_where_it_stands(texts, wanted):
     having = [
         key for key, text in enumerate(texts) if f" {' '.join(wanted)} " in f" {' '.join(text)} "
@@ -123,7 +120,6 @@ def test_a_phrase_is_found_exactly_where_it_stands(texts, wanted):
 @given(st.text(st.characters()), st.text(st.characters()))
 @example('"', 'a "b')
 @example("+", "+-*")
-@settings(deadline=None)
 def test_any_text_can_be_asked_with_operators(text, query):
     with tempfile.TemporaryDirectory() as folder:
         index = Bm25Index(Path(folder) / "i")
@@ -135,7 +131,6 @@ def test_any_text_can_be_asked_with_operators(text, query):
 @given(st.text(st.characters()), st.text(st.characters()))
 @example("\ud800", "a\ud800b")
 @example("'" * 300, "1" * 300)
-@settings(deadline=None)
 def test_any_text_can_be_held_and_any_text_can_be_asked(text, query):
     with tempfile.TemporaryDirectory() as folder:
         index = Bm25Index(Path(folder) / "i")
@@ -147,6 +142,5 @@ def test_any_text_can_be_held_and_any_text_can_be_asked(text, query):
 
 
 @given(st.text(st.characters()))
-@settings(deadline=None)
 def test_case_never_decides_whether_a_text_is_found(text):
     assert analyse(text.upper()) == analyse(text.upper().lower())

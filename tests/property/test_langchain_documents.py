@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
@@ -39,7 +39,6 @@ def from_postgres(value: Any) -> Any:
     return int(value) if is_large else value
 
 
-@settings(deadline=None)
 @given(letters, metadata)
 def test_a_document_comes_back_as_it_was_given(text: str, about: dict[str, Any]) -> None:
     try:
@@ -56,7 +55,6 @@ def test_a_document_comes_back_as_it_was_given(text: str, about: dict[str, Any])
         assert as_json(found.metadata) == as_json(about)
 
 
-@settings(deadline=None)
 @given(letters, metadata, metadata)
 def test_nothing_in_metadata_passes_another_text_off(
     text: str, about: dict[str, Any], forged: dict[str, Any]

@@ -239,9 +239,7 @@ def exchanges(database: Database) -> list[Traits]:
     return [recorded(database, at) for at in range(40)]
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wheres=st.lists(filters, min_size=1, max_size=5), limit=st.integers(1, 50))
 def test_a_filter_finds_what_python_finds(
     database: Database, exchanges: list[Traits], wheres: list[Filter], limit: int
@@ -260,9 +258,7 @@ def test_a_filter_finds_what_python_finds(
         }
 
 
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=filters, size=st.integers(1, 9))
 def test_pages_give_each_once_while_more_is_recorded(
     database: Database, exchanges: list[Traits], where: Filter, size: int

@@ -261,7 +261,6 @@ def test_statistics_are_what_counting_the_exchanges_gives(database: Database) ->
         settings=settings(
             max_examples=12,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.entries import ids, vector_entries
 
@@ -69,7 +69,6 @@ def after_all(folder, history):
 
 
 @given(steps, queries, st.integers(1, 30), st.none() | st.sets(keys))
-@settings(deadline=None)
 def test_results_are_those_of_a_fresh_index_with_the_same_contents(
     thresholds, history, query, limit, allowed
 ):

@@ -45,7 +45,7 @@ def decoder(
     return Decoder(forward, drafter=drafter, end_tokens=ends, kept_bytes=kept)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(prompts, min_size=1, max_size=5),
     st.integers(1, 30),

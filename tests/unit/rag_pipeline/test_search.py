@@ -60,7 +60,7 @@ def readable(reader: Principal) -> set[str]:
     return {name for name, labels in LABELLED.items() if not labels or labels & reader.labels}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(query=queries, reader=readers, mode=modes, limit=st.integers(1, 30))
 def test_what_may_not_be_read_is_never_found_and_costs_no_result(
     retriever: Retriever, query: str, reader: Principal, mode: str, limit: int
@@ -74,7 +74,7 @@ def test_what_may_not_be_read_is_never_found_and_costs_no_result(
         assert found == allowed[:limit]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(query=queries, mode=modes, limit=st.integers(1, 30))
 def test_fewer_results_are_the_first_of_more_and_ranks_count_from_one(
     retriever: Retriever, query: str, mode: str, limit: int
@@ -166,7 +166,7 @@ def test_what_cant_be_searched_for_is_said(
         retriever.search_documents(["tea", query], limit=limit, principal=LOCAL_OWNER)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(query=st.text(min_size=1, max_size=50).filter(str.strip), mode=modes)
 def test_any_text_is_a_safe_query(retriever: Retriever, query: str, mode: str) -> None:
     assert len(retriever.search(query, limit=3, principal=LOCAL_OWNER, mode=mode).hits) <= 3

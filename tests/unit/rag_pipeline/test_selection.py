@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.embedding import WordEmbedder
 
@@ -74,7 +74,6 @@ def test_marginal_relevance_is_that_of_the_paper() -> None:
     assert by_marginal_relevance(scores, vectors, limit=6, diversity=0.4) == chosen
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-5, 5), max_size=12),
     st.floats(0, 1),
@@ -119,7 +118,6 @@ def test_a_chunk_that_is_longer_than_the_budget_stays_as_it_is() -> None:
 words = st.lists(st.sampled_from(["a.", "Bees dance.", "x", "\n\n", "Ünïcode…", "3.14", "😀!"]))
 
 
-@settings(deadline=None)
 @given(words, st.data(), st.integers(0, 60))
 def test_a_context_holds_its_chunk_and_keeps_to_section_and_budget(parts, data, budget):
     text = " ".join(["Begin.", *parts])

@@ -239,7 +239,7 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.dictionaries(st.sampled_from("ab"), VALUES, min_size=1), min_size=1, max_size=12),
     st.integers(1, 5),
@@ -260,7 +260,7 @@ def test_the_schema_and_the_table_are_the_same_however_the_records_are_cut(
         table._ROWS_AT_ONCE = before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.fixed_dictionaries(
         {

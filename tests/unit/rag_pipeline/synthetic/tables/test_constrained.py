@@ -312,7 +312,7 @@ def ruled_tables(  # noqa: C901  # a case for each kind of constraint
     return table_of(records), texts, holds
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ruled_tables(), st.integers(0, 99))
 def test_any_table_under_any_constraints_of_its_own_gives_records_that_keep_them(
     ruled: tuple[Table, list[str], list[Holds]], seed: int

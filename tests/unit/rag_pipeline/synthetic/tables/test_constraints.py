@@ -192,7 +192,7 @@ def test_constraints_that_some_record_keeps_are_no_contradiction(texts: list[str
     refuse_contradictions(constraints_of(texts, SCHEMA), SCHEMA)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab<>=+-*/() ,'1.if then unique\"", max_size=40))
 def test_any_text_is_a_constraint_or_refused_as_none(text: str) -> None:
     with contextlib.suppress(ConstraintError):  # and nothing but that
