@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rag_pipeline.composition import Composition
 from rag_pipeline.synthetic.errors import SyntheticError
@@ -18,7 +18,13 @@ from rag_pipeline.synthetic.fitting_report import LARGEST_BLOB, Fitted, FitWante
 from rag_pipeline.synthetic.generator import Generator, check_seed
 from rag_pipeline.synthetic.judging.report import training_curve
 from rag_pipeline.synthetic.kinds import count_of, kind_of
-from rag_pipeline.synthetic.methods import DEFAULT_OF, method, methods, settings_of
+from rag_pipeline.synthetic.methods import (
+    DEFAULT_OF,
+    default_method,
+    method,
+    methods,
+    settings_of,
+)
 from rag_pipeline.synthetic.record_tables import (
     SetTables,
     constraints_on,
@@ -49,6 +55,8 @@ _DEEPEST = 1
 _MEASURE = "validation"
 _MOST_COMPARED = 2_000
 """Records, or series, that are drawn to say at once how good it is."""
+_COMMON = {"steps"}
+"""Settings that say nothing of a method."""
 _FORM = 1
 """Raised when the same records and settings give other weights."""
 
@@ -69,6 +77,7 @@ def fit(
     run = _Run(parts, wanted, observe, tell)
     run.check()
     tables = run.tables()
+    run = run.decided(tables)
     with alone(parts.settings.home, wanted.model_name) as folder:
         checkpoints = CheckpointFile(path=folder / CHECKPOINT, fingerprint=run.fingerprint(tables))
         tell(f"learning {run.told(tables.training, tables)} by {run.method}")
@@ -182,6 +191,15 @@ class _Run:
         if wanted.target is not None:
             tables.schema.column(wanted.target)
         return tables
+
+    def decided(self, tables: SetTables) -> Self:
+        """With the method that fits the records best, unless somebody asks for one, or sets what
+        the default alone has, or declares constraints: these are kept best while that one draws."""
+        wanted = self.wanted
+        if wanted.method or wanted.settings.keys() - _COMMON or self.constraints:
+            return self
+        best = default_method(tables.kind.name, tables.training)
+        return replace(self, wanted=replace(wanted, method=best))
 
     def fingerprint(self, tables: SetTables) -> str:
         """The same where the same steps would be taken."""

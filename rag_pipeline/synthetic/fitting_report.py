@@ -23,7 +23,7 @@ class FitWanted:
     name: str
     """Of the set of records."""
     method: str | None = None
-    """Of `methods.py`, with the kind of data or without; else its default."""
+    """Of `methods.py`, with the kind of data or without; else what `default_method` says."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the method, in place of its defaults."""
     fitting: Fitting = field(default_factory=Fitting)

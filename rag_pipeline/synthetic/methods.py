@@ -5,8 +5,11 @@ from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from rag_pipeline.synthetic.errors import SyntheticError
 from rag_pipeline.synthetic.generator import Generator
+from rag_pipeline.synthetic.tables.table import Table
 
 _CLASSES: Mapping[str, str] = {
     "table/autoregressive": "rag_pipeline.synthetic.tables.autoregressive:Autoregressive",
@@ -27,6 +30,12 @@ DEFAULT_OF: Mapping[str, str] = {
     "image": "image/diffusion",
 }
 """By kind of data."""
+_OF_NUMBERS = "table/flow"
+"""Better where most columns are numbers (`benchmarks/synthetic.py`), unless records are so few that
+it learns them by heart."""
+_FEWEST_OF_NUMBERS = 2_000
+_CODES = 20
+"""Numbers of no more values than that may as well be names."""
 
 
 def methods(kind: str | None = None) -> tuple[str, ...]:
@@ -40,6 +49,19 @@ def method(name: str) -> type[Generator]:
         raise SyntheticError(f"there is no method {name!r}; there are {', '.join(_CLASSES)}")
     module, _, name_there = _CLASSES[name].partition(":")
     return cast("type[Generator]", getattr(import_module(module), name_there))
+
+
+def default_method(kind: str, training: Table) -> str:
+    """What learns those records best, as far as can be told without trying."""
+    if kind != "table" or len(training) < _FEWEST_OF_NUMBERS:
+        return DEFAULT_OF[kind]
+    learnt = [column for column in training.schema.columns if column.is_learnt]
+    numbers = [
+        column
+        for column in learnt
+        if column.is_numeric and len(np.unique(training.values[column.name])) > _CODES
+    ]
+    return _OF_NUMBERS if 2 * len(numbers) > len(learnt) else DEFAULT_OF[kind]
 
 
 def settings_of(name: str, given: Mapping[str, Any]) -> Any:

@@ -475,3 +475,17 @@ def test_pictures_are_loaded_learnt_drawn_by_label_and_stored_as_png(
         rag.synthetic.sample(replace(draw, where="label in ('3', '4')"))
     with pytest.raises(SyntheticError, match="does not learn"):
         rag.synthetic.fit(replace(wanted, method="table/vae"))
+
+
+@SQLITE
+def test_a_table_of_numbers_is_learnt_by_a_flow_unless_anything_is_said(
+    rag: RagPipeline, tmp_path: Path
+) -> None:
+    path = tmp_path / "sizes.csv"
+    lines = [f"{n % 97 + n / 1000},{n * n % 89}" for n in range(2_600)]
+    path.write_text("\n".join(["height,width", *lines]))
+    rag.synthetic.load(LoadWanted(name="sizes", path=path))
+    short = FitWanted(name="sizes", settings={"steps": 5})
+    assert rag.synthetic.fit(short).method == "table/flow"
+    said = (replace(short, method="vae"), replace(short, settings={"steps": 5, "width": 8}))
+    assert [rag.synthetic.fit(one).method for one in said] == ["table/vae", "table/autoregressive"]
