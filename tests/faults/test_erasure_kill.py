@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import event
+from support.breaking_off import BrokenOffError, broken_off_until_done
 from support.pipelines import word_pipeline
 
 from rag_pipeline.pipeline import RagPipeline
@@ -17,10 +18,6 @@ from storage.errors import StorageError
 PROGRAM = Path(__file__).parent / "erasing.py"
 SECRET = "The zyxmarker lighthouse of Quorvania was built by Ermengarde Plinth in 1881."
 OTHER = "A ferry leaves at noon for the islands."
-
-
-class BrokenOffError(Exception):
-    """Stands for a program that ends here."""
 
 
 def run(what: str, folder: Path, *options: str) -> str:
@@ -49,32 +46,15 @@ def rag(tmp_path: Path, database_url: str) -> Iterator[RagPipeline]:
 def test_broken_off_again_and_again_at_any_statement_it_is_completed(
     rag: RagPipeline, kind: str
 ) -> None:
-    left = 0
+    def work() -> None:
+        if rag.forget.erasures():
+            rag.forget.resume()
+        elif kind == "document":
+            rag.forget.document("secret-memo")
+        else:
+            rag.forget.user("margaret.h")
 
-    def count(*_about: object) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise BrokenOffError
-
-    event.listen(Engine, "before_cursor_execute", count)
-    broken = 0
-    try:
-        for limit in range(9, 5_000, 13):
-            left = limit
-            try:
-                if rag.forget.erasures():
-                    rag.forget.resume()
-                elif kind == "document":
-                    rag.forget.document("secret-memo")
-                else:
-                    rag.forget.user("margaret.h")
-                left = 0
-                break
-            except BrokenOffError:
-                broken += 1
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
+    broken = broken_off_until_done(work, range(9, 5_000, 13))
     (erasure,) = rag.forget.erasures()
     assert broken > 5
     assert erasure.certificate is not None

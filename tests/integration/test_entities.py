@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.breaking_off import BrokenOffError
 from support.embedding import WordEmbedder
 from support.pipelines import parts_of, word_pipeline
 
@@ -314,10 +315,6 @@ def test_collections_are_kept_apart(rag: RagPipeline, docs: Path) -> None:
     assert names(rag, collection="navy") == {"Grace Hopper", "United States Navy"}
     with pytest.raises(NotFoundError):
         rag.entities.show("London", collection="navy")
-
-
-class BrokenOffError(Exception):
-    """Stands for the end of the process."""
 
 
 class OnlyLondon(RuleRecogniser):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
+from support.breaking_off import BrokenOffError, broken_off_until_done
 from support.people import LOOSE, QUICK, write_people
 from support.pipelines import parts_of, word_pipeline
 from support.record_sets import SCHEMA, drawing_model, drawn, filled, people, png
@@ -43,10 +44,6 @@ NOTED = [
 ]
 
 FIT = FitWanted(name="people", settings=QUICK)
-
-
-class BrokenOffError(Exception):
-    """Stands for a program that ends here."""
 
 
 def gone(sets: RecordSets, name: str, where: str) -> int:
@@ -330,30 +327,14 @@ def test_nobody_but_an_owner_forgets(rag: RagPipeline) -> None:
 
 def test_broken_off_at_any_statement_it_is_completed(rag: RagPipeline, tmp_path: Path) -> None:
     registered(rag, tmp_path)
-    left = 0
 
-    def count(*_about: object) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise BrokenOffError
+    def work() -> None:
+        if rag.forget.erasures():
+            rag.forget.resume()
+        else:
+            rag.forget.records("people", "id = 'p7'", with_models=True)
 
-    event.listen(Engine, "before_cursor_execute", count)
-    broken = 0
-    try:
-        for limit in range(30, 5_000, 17):
-            left = limit
-            try:
-                if rag.forget.erasures():
-                    rag.forget.resume()
-                else:
-                    rag.forget.records("people", "id = 'p7'", with_models=True)
-                left = 0
-                break
-            except BrokenOffError:
-                broken += 1
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
+    broken = broken_off_until_done(work, range(30, 5_000, 17))
     (erasure,) = rag.forget.erasures()
     assert broken > 3
     assert erasure.certificate is not None
