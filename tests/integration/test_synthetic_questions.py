@@ -50,8 +50,8 @@ class Writer(EchoModel):
         return Completion(prompt_tokens=1, completion_tokens=1, finish_reason="stop")
 
 
-def shelf(tmp_path: Path, *sentences: str) -> RagPipeline:
-    rag = word_pipeline(tmp_path / "home")
+def shelf(tmp_path: Path, *sentences: str, database: str | None = None) -> RagPipeline:
+    rag = word_pipeline(tmp_path / "home", database=database)
     for number, text in enumerate(sentences or (SENTENCE,)):
         path = tmp_path / f"{number}.txt"
         path.write_text(text)
@@ -68,9 +68,12 @@ def written(
     return found, last[-1]
 
 
-def test_a_question_that_goes_the_whole_way_back_is_kept_with_its_span(tmp_path: Path) -> None:
+def test_a_question_that_goes_the_whole_way_back_is_kept_with_its_span(
+    tmp_path: Path, database_url: str
+) -> None:
     question = "When was the mill of Harrow built?"
-    (kept,), tally = written(shelf(tmp_path), {"1871": question}, {question: "1871"})
+    with shelf(tmp_path, database=database_url) as rag:
+        (kept,), tally = written(rag, {"1871": question}, {question: "1871"})
     assert (kept.question, kept.answer, kept.passage) == (question, "1871", SENTENCE)
     assert SENTENCE[kept.start : kept.end] == "1871"
     assert kept.generator == "writer"
