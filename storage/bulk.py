@@ -50,11 +50,11 @@ def rows_where(
     narrowed = _narrowed(statement, column, is_sqlite=is_sqlite)
     for batch in batches(values):
         found = connection.execute(narrowed, {_AMONG: json.dumps(batch) if is_sqlite else batch})
-        # One by one, each row would cost a hand-over between threads.
+        # One by one, rows take longer to fetch.
         yield from found.all()
 
 
-def few_rows_where(
+def rows_in_one_where(
     connection: Connection,
     statement: Select[*tuple[Any, ...]],
     column: InstrumentedAttribute[Any],

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from storage.as_of import position_as_of
-from storage.bulk import few_rows_where, rows_where
+from storage.bulk import rows_in_one_where, rows_where
 from storage.candidates import Candidates
 from storage.collection import all_collections
 from storage.engine import Database
@@ -206,7 +206,7 @@ class CorpusReader:
         read and fulfils `where`; only such sources are shown."""
         with self.database.read() as connection:
             statement = _chunks_at(generation)
-            rows = few_rows_where(connection, statement, ChunkRow.chunk_id, chunk_ids)
+            rows = rows_in_one_where(connection, statement, ChunkRow.chunk_id, chunk_ids)
             may_read = readable(principal, generation, origins)
             if where is not None:
                 may_read = and_(may_read, _fulfils(where, dialect_of(connection)))
@@ -477,13 +477,12 @@ def _readable_title(indexed: str, sources: Sequence[SourceRef]) -> str:
 def sources_of(
     connection: Connection, documents: Iterable[int], readable: ColumnElement[bool]
 ) -> dict[int, list[SourceRef]]:
-    rows = few_rows_where(
+    rows = rows_in_one_where(
         connection, _sources_where(readable), SourceRow.document_id, sorted(documents)
     )
+    rows.sort(key=itemgetter(0))
     found: dict[int, list[SourceRef]] = {}
-    for _, document_id, uri, external_id, title, metadata, origin in sorted(
-        rows, key=itemgetter(0)
-    ):
+    for _, document_id, uri, external_id, title, metadata, origin in rows:
         found.setdefault(document_id, []).append(
             SourceRef(
                 source=uri,

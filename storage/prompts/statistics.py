@@ -5,6 +5,7 @@ What the rollups can answer costs what is shown: all exchanges, or those of one 
 dimension, over whole days. For everything else the exchanges themselves are counted.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -40,6 +41,7 @@ Attribute = Literal["user", "model", "collection", "application", "category", "t
 By: TypeAlias = Period | Attribute
 PERIODS: tuple[Period, ...] = get_args(Period)
 ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
+_Found: TypeAlias = defaultdict[str, Totals]
 _RollupTable: TypeAlias = type[RollupRow] | type[LatencyRollupRow] | type[ScoreRollupRow]
 
 
@@ -87,13 +89,13 @@ def statistics(database: Database, counted: Counted) -> Statistics:
     _check(counted)
     with database.read() as connection:
         asked = _rollups_to_ask(connection, counted)
-        found: dict[str, Totals] = {}
+        found: _Found = defaultdict(Totals)
         if asked is None:
             _add_exchanges(found, connection, counted)
         else:
             _add_counts(found, connection, asked)
             _add_open(found, connection, counted)
-        told = dict(_told(found, counted))
+        told = defaultdict(Totals, _told(found, counted))
         if asked is not None:
             _add_details(told, connection, asked)
         groups = _by_name(connection, told) if counted.by == "user" else told
@@ -205,16 +207,16 @@ def _month_after(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-def _add_counts(found: dict[str, Totals], connection: Connection, asked: Asked) -> None:
+def _add_counts(found: _Found, connection: Connection, asked: Asked) -> None:
     """How many exchanges have ended, and how."""
     for span in asked.spans:
         for row in connection.execute(_sums(RollupRow, COUNTS, (), asked, span)):
-            amounts = _totals(found, row.key, asked.by).amounts
+            amounts = found[_name(row.key, asked.by)].amounts
             for place, amount in enumerate(row[1:]):
                 amounts[place] += amount
 
 
-def _add_details(found: dict[str, Totals], connection: Connection, asked: Asked) -> None:
+def _add_details(found: _Found, connection: Connection, asked: Asked) -> None:
     """How long those took that were found, and what was said of them."""
     names = None if asked.by in PERIODS else [*found]
     for span in asked.spans:
@@ -222,10 +224,10 @@ def _add_details(found: dict[str, Totals], connection: Connection, asked: Asked)
         # One by one, tens of thousands of rows take longer to fetch than to add up.
         rows = connection.execute(_named(times, LatencyRollupRow, names)).all()
         for key, bucket, prompts in rows:
-            _totals(found, key, asked.by).latencies[bucket] += prompts
+            found[_name(key, asked.by)].latencies[bucket] += prompts
         said = _sums(ScoreRollupRow, _OPINIONS, ("judge", "metric"), asked, span)
         for row in connection.execute(_named(said, ScoreRollupRow, names)):
-            opinion = _totals(found, row.key, asked.by).opinion((row.judge, row.metric))
+            opinion = found[_name(row.key, asked.by)].opinion((row.judge, row.metric))
             opinion.add(row.scores, row.millionths, row.ups, row.downs)
 
 
@@ -259,11 +261,9 @@ def _sums(
     return statement
 
 
-def _totals(found: dict[str, Totals], key: date | str, by: By) -> Totals:
-    name = key if isinstance(key, str) else _first_day(key, by).isoformat()
-    if name not in found:
-        found[name] = Totals()
-    return found[name]
+def _name(key: date | str, by: By) -> str:
+    """Of the group that what a rollup says of `key` belongs to."""
+    return key if isinstance(key, str) else _first_day(key, by).isoformat()
 
 
 def _first_day(day: date, by: By) -> date:
@@ -273,7 +273,7 @@ def _first_day(day: date, by: By) -> date:
 
 
 def _add_exchanges(
-    found: dict[str, Totals],
+    found: _Found,
     connection: Connection,
     counted: Counted,
     *more: ColumnElement[bool] | TextClause,
@@ -281,15 +281,15 @@ def _add_exchanges(
     """What the exchanges themselves say, those of which `more` is true too."""
     for facts in all_facts(connection, counted_exchanges(connection, counted).where(*more)):
         for key in _keys(facts, counted):
-            found.setdefault(key, Totals()).add(facts)
+            found[key].add(facts)
 
 
-def _add_open(found: dict[str, Totals], connection: Connection, counted: Counted) -> None:
+def _add_open(found: _Found, connection: Connection, counted: Counted) -> None:
     """What is under way."""
     wanted = counted.having.get("tag") if counted.by == "tag" else None
     for key, exchanges in begun(connection, counted.by, _conditions(connection, counted)):
         if wanted in (None, key):
-            _totals(found, key, counted.by).add_started(exchanges)
+            found[_name(key, counted.by)].add_started(exchanges)
     _add_exchanges(found, connection, counted, IS_OPEN, ~JUST_BEGUN)
 
 

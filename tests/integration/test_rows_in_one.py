@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, Table, Text, delete, insert, select
 
-from storage.bulk import few_rows_where, rows_where
+from storage.bulk import rows_in_one_where, rows_where
 from storage.engine import Database
 from storage.models.base import BigKey, JsonValue
 
@@ -57,6 +57,6 @@ def test_they_are_the_same(
     look_up: Any = (select(*_ROWS.columns), _ROWS.c.number, wanted)
     with database.read() as connection:
         one_by_one = list(rows_where(connection, *look_up))
-        in_one = few_rows_where(connection, *look_up)
+        in_one = rows_in_one_where(connection, *look_up)
     assert _by_number(in_one) == _by_number(one_by_one)
     assert {row[0] for row in in_one} == rows.keys() & set(wanted)
