@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ARRAY,
+    Column,
     Connection,
     Dialect,
     Row,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 
 T = TypeVar("T")
 _Meant: TypeAlias = tuple[int, Callable[[Any], Any]]
@@ -37,7 +37,7 @@ def batches(values: Iterable[T], size: int = VALUES_A_STATEMENT) -> Iterator[lis
 def rows_where(
     connection: Connection,
     statement: Select[*tuple[Any, ...]],
-    column: InstrumentedAttribute[Any],
+    column: Column[Any],
     values: Sequence[Any],
 ) -> Iterator[Row[*tuple[Any, ...]]]:
     """The rows of `statement` whose `column` is among `values`.
@@ -57,7 +57,7 @@ def rows_where(
 def rows_in_one_where(
     connection: Connection,
     statement: Select[*tuple[Any, ...]],
-    column: InstrumentedAttribute[Any],
+    column: Column[Any],
     values: Sequence[Any],
 ) -> list[Sequence[Any]]:
     """What `rows_where` finds, of columns that SQLite keeps as numbers or texts, in any order.
@@ -80,7 +80,7 @@ def rows_in_one_where(
 
 @lru_cache(_STATEMENTS)
 def _in_one(
-    statement: Select[*tuple[Any, ...]], column: InstrumentedAttribute[Any], dialect: Dialect
+    statement: Select[*tuple[Any, ...]], column: Column[Any], dialect: Dialect
 ) -> tuple[Select[*tuple[Any, ...]], list[_Meant]]:
     """The statement whose only value has all rows, and what makes of a cell what is meant by it."""
     cells = list(_narrowed(statement, column, is_sqlite=True).subquery().columns)
@@ -91,7 +91,7 @@ def _in_one(
 
 @lru_cache(_STATEMENTS)
 def _narrowed(
-    statement: Select[*tuple[Any, ...]], column: InstrumentedAttribute[Any], *, is_sqlite: bool
+    statement: Select[*tuple[Any, ...]], column: Column[Any], *, is_sqlite: bool
 ) -> Select[*tuple[Any, ...]]:
     """The same object for the same statement: SQLAlchemy does less with one it has compiled."""
     if is_sqlite:

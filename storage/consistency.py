@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Connection, and_, exists, func, or_, select
-from sqlalchemy.orm import aliased
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
 from storage.following import as_vectors
+from storage.models.base import aliased
 from storage.models.corpus import ChunkRow, CorpusStateRow, DocumentRow, SourceLabelRow, SourceRow
 from storage.ports import DerivedIndex
 from storage.reading import holds_at

@@ -10,8 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from sqlalchemy import Row, RowMapping, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import (
+    Column,
+    Row,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from storage.bulk import rows_where
 from storage.clock import now
@@ -283,9 +293,7 @@ class CorpusWriter:
             )
             return generation.store(placements, renewed, removals, confirmed)
 
-    def _live_documents(
-        self, column: InstrumentedAttribute[Any], values: Sequence[Any]
-    ) -> list[KnownDocument]:
+    def _live_documents(self, column: Column[Any], values: Sequence[Any]) -> list[KnownDocument]:
         statement = _LIVE_DOCUMENTS.where(
             DocumentRow.collection_id == self.collection.collection_id
         )
@@ -294,7 +302,7 @@ class CorpusWriter:
     def _rows(
         self,
         statement: Select[*tuple[Any, ...]],
-        column: InstrumentedAttribute[Any],
+        column: Column[Any],
         values: Sequence[Any],
     ) -> list[Row[*tuple[Any, ...]]]:
         """The rows of `statement` whose `column` is among `values`; where there are none of these,

@@ -19,11 +19,11 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.orm import aliased
 
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.errors import NotFoundError
+from storage.models.base import aliased
 from storage.models.corpus import ChunkRow, DocumentRow, SourceRow, TextKeyRow
 from storage.outline import from_json
 from storage.reading import holds_at, readable, sources_of

@@ -27,12 +27,12 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.orm import aliased
 
 from storage.bulk import batches, rows_where
 from storage.engine import Database
 from storage.generation import hold_fence
 from storage.models.access import UserRow
+from storage.models.base import aliased
 from storage.models.corpus import CorpusStateRow, DocumentRow, SourceRow
 from storage.models.entities import (
     EntityAnswerMentionRow,

@@ -1,18 +1,26 @@
 """INSERT as each database has it, for rows of which some may be there already."""
 
 from functools import cache
-from typing import TypeAlias
-
-from sqlalchemy.dialects import postgresql, sqlite
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from storage.models.base import Table
 
-Insert: TypeAlias = sqlite.Insert | postgresql.Insert
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+Insert: TypeAlias = Union["sqlite.Insert", "postgresql.Insert"]
 
 
 def insert_into(table: type[Table], dialect: str) -> Insert:
     """An INSERT that can be told what to do where a row is there."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    # Imported here: a dialect takes a while, and one of them is enough.
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 @cache

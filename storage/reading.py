@@ -26,7 +26,6 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.orm import aliased
 
 from storage.as_of import position_as_of
 from storage.bulk import rows_in_one_where, rows_where
@@ -37,6 +36,7 @@ from storage.errors import NotFoundError
 from storage.filters.corpus import dialect_of, fields_of_each_source, source_fields
 from storage.filters.expression import Filter
 from storage.filters.sql import Dialect, condition
+from storage.models.base import aliased
 from storage.models.corpus import (
     ChunkRow,
     CollectionLabelRow,

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, and_, false, or_
 
 from storage.errors import InvalidRecordError
 
@@ -14,9 +13,7 @@ UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 """What a driver would refuse, even as something to look for."""
 
 
-def contains_words(
-    words: str, columns: Sequence[InstrumentedAttribute[Any]]
-) -> ColumnElement[bool]:
+def contains_words(words: str, columns: Sequence[Column[Any]]) -> ColumnElement[bool]:
     """Each of the `words` stands in one of `columns`, also inside a longer one.
 
     SQLite folds the case of ASCII alone; of other words it is asked for their usual spellings.
@@ -30,7 +27,7 @@ def contains_words(
     return and_(True, *(_stands_in(word, columns) for word in wanted))
 
 
-def _stands_in(word: str, columns: Sequence[InstrumentedAttribute[Any]]) -> ColumnElement[bool]:
+def _stands_in(word: str, columns: Sequence[Column[Any]]) -> ColumnElement[bool]:
     spellings = sorted({word, word.lower(), word.upper(), word.capitalize()})
     if word.isascii():
         spellings = [word]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Row,
@@ -23,10 +24,10 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from storage.bulk import batches, rows_where
 from storage.erasing.marks import FORGOTTEN
+from storage.models.base import aliased
 from storage.models.prompts import MessageRow, PromptRow
 from storage.prompts.messages import append
 from storage.records import Message
@@ -116,7 +117,7 @@ def disown(connection: Connection, prompt_ids: Sequence[str], going: ColumnEleme
 def _with_all_after(connection: Connection, keys: Iterable[str]) -> list[Row[*tuple[Any, ...]]]:
     """The messages of `keys` and all that was said after them, each after the one before it."""
     found: dict[str, Row[*tuple[Any, ...]]] = {}
-    column: InstrumentedAttribute[Any] = MessageRow.message_sha256
+    column: Column[Any] = MessageRow.message_sha256
     frontier = sorted(keys)
     while frontier:
         rows = rows_where(connection, _MESSAGE, column, frontier)

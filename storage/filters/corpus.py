@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, Connection, and_, exists, or_, select, union_all
 
 from storage.errors import FilterError
 from storage.filters.expression import Text, Truth, Value, quoted
@@ -296,7 +295,7 @@ def _long_among(texts: Sequence[str]) -> ColumnElement[bool]:
     return _key(and_(SourceValueRow.text_key.in_(keys), SourceValueRow.long_text.in_(texts)))
 
 
-def _long_column(other: str) -> InstrumentedAttribute[str | None]:
+def _long_column(other: str) -> Column[str | None]:
     """The column of a long text that decides its order to `other`: of a short one, the key does."""
     is_short = len(other) < KEY_CHARACTERS
     return SourceValueRow.text_key if is_short else SourceValueRow.long_text

@@ -169,7 +169,7 @@ class PromptFields:
                 return self._among(select(PromptRow.number).where(condition))
 
             return TextField(name=name, column=column, dialect=self.dialect, within=among)
-        columns = {
+        columns: dict[str, SQLColumnExpression[str | None]] = {
             "question": PromptRow.question,
             "answer": PromptRow.answer,
             "error": PromptRow.error,

@@ -3,9 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, Column, Table, UtcDateTime
 
 
 class UserRow(Table):
@@ -13,9 +12,9 @@ class UserRow(Table):
 
     __tablename__ = "users"
 
-    user_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
-    created_at: Mapped[datetime]
+    user_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(200), unique=True)
+    created_at: Column[datetime] = Column(UtcDateTime)
 
 
 class SessionRow(Table):
@@ -24,7 +23,7 @@ class SessionRow(Table):
     __tablename__ = "sessions"
     __table_args__ = (UniqueConstraint("user_id", "name"),)
 
-    session_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.user_id"))
-    name: Mapped[str] = mapped_column(String(200))
-    created_at: Mapped[datetime]
+    session_id: Column[int] = Column(BigKey, primary_key=True)
+    user_id: Column[int] = Column(BigKey, ForeignKey("users.user_id"))
+    name: Column[str] = Column(String(200))
+    created_at: Column[datetime] = Column(UtcDateTime)

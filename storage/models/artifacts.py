@@ -3,9 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, Column, Table, UtcDateTime
 
 
 class ArtifactRow(Table):
@@ -21,13 +20,13 @@ class ArtifactRow(Table):
         UniqueConstraint("name", "version"),
     )
 
-    artifact_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
-    version: Mapped[int]
-    media_type: Mapped[str] = mapped_column(String(200))
-    sha256: Mapped[str] = mapped_column(String(64))
-    size_bytes: Mapped[int] = mapped_column(BigKey)
-    storage: Mapped[str] = mapped_column(String(4))
-    content: Mapped[bytes | None] = mapped_column(LargeBinary)
-    location: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
+    artifact_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(200))
+    version: Column[int]
+    media_type: Column[str] = Column(String(200))
+    sha256: Column[str] = Column(String(64))
+    size_bytes: Column[int] = Column(BigKey)
+    storage: Column[str] = Column(String(4))
+    content: Column[bytes | None] = Column(LargeBinary)
+    location: Column[str | None] = Column(Text)
+    created_at: Column[datetime] = Column(UtcDateTime)

@@ -20,9 +20,8 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, ByteOrdered, JsonValue, Table
+from storage.models.base import BigKey, ByteOrdered, Column, JsonValue, Table, UtcDateTime
 
 _LIVE = text("to_generation IS NULL")
 _LIKE_ANOTHER = text("to_generation IS NULL AND near_sha256 IS NOT NULL")
@@ -38,15 +37,15 @@ class CorpusStateRow(Table):
     __tablename__ = "corpus_state"
     __table_args__ = (CheckConstraint("state_id = 1", name="single_row"),)
 
-    state_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    generation: Mapped[int] = mapped_column(BigKey)
-    held_at: Mapped[int | None] = mapped_column(BigKey)
+    state_id: Column[int] = Column(primary_key=True, autoincrement=False)
+    generation: Column[int] = Column(BigKey)
+    held_at: Column[int | None] = Column(BigKey)
     """The generation that is served while a quality gate holds later ones back."""
-    fence: Mapped[int] = mapped_column(BigKey)
+    fence: Column[int] = Column(BigKey)
     """Counts the writers; a writer whose number is not the last can't commit."""
-    next_document_id: Mapped[int] = mapped_column(BigKey)
-    next_source_id: Mapped[int] = mapped_column(BigKey)
-    next_chunk_id: Mapped[int] = mapped_column(BigKey)
+    next_document_id: Column[int] = Column(BigKey)
+    next_source_id: Column[int] = Column(BigKey)
+    next_chunk_id: Column[int] = Column(BigKey)
 
 
 class RunRow(Table):
@@ -54,13 +53,13 @@ class RunRow(Table):
 
     __tablename__ = "ingest_runs"
 
-    run_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
-    source_name: Mapped[str | None] = mapped_column(String(200))
+    run_id: Column[str] = Column(String(32), primary_key=True)
+    collection_id: Column[int] = Column(BigKey, ForeignKey("collections.collection_id"))
+    source_name: Column[str | None] = Column(String(200))
     """The declared source that was synchronised; None for paths named by hand."""
-    started_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
-    report: Mapped[dict[str, Any] | None]
+    started_at: Column[datetime] = Column(UtcDateTime)
+    ended_at: Column[datetime | None] = Column(UtcDateTime)
+    report: Column[dict[str, Any] | None] = Column(JsonValue)
 
 
 class GenerationRow(Table):
@@ -68,10 +67,10 @@ class GenerationRow(Table):
 
     __tablename__ = "generations"
 
-    generation: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    token: Mapped[str] = mapped_column(String(32))
-    committed_at: Mapped[datetime]
-    run_id: Mapped[str | None] = mapped_column(ForeignKey("ingest_runs.run_id"))
+    generation: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    token: Column[str] = Column(String(32))
+    committed_at: Column[datetime] = Column(UtcDateTime)
+    run_id: Column[str | None] = Column(String(32), ForeignKey("ingest_runs.run_id"))
 
 
 class CollectionRow(Table):
@@ -79,16 +78,16 @@ class CollectionRow(Table):
 
     __tablename__ = "collections"
 
-    collection_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
-    created_at: Mapped[datetime]
-    space_model: Mapped[str | None] = mapped_column(Text)
-    space_weights_sha256: Mapped[str | None] = mapped_column(String(64))
-    space_dimension: Mapped[int | None]
-    space_normalised: Mapped[bool | None]
-    retrieval: Mapped[dict[str, Any] | None]
+    collection_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(200), unique=True)
+    created_at: Column[datetime] = Column(UtcDateTime)
+    space_model: Column[str | None] = Column(Text)
+    space_weights_sha256: Column[str | None] = Column(String(64))
+    space_dimension: Column[int | None]
+    space_normalised: Column[bool | None]
+    retrieval: Column[dict[str, Any] | None] = Column(JsonValue)
     """Settings of retrieval that were fitted to this collection; None: the defaults."""
-    answering: Mapped[dict[str, Any] | None]
+    answering: Column[dict[str, Any] | None] = Column(JsonValue)
     """How far its answers can be trusted, as it was measured; None: the defaults."""
 
 
@@ -97,10 +96,10 @@ class CollectionLabelRow(Table):
 
     __tablename__ = "collection_labels"
 
-    collection_id: Mapped[int] = mapped_column(
-        ForeignKey("collections.collection_id"), primary_key=True
+    collection_id: Column[int] = Column(
+        BigKey, ForeignKey("collections.collection_id"), primary_key=True
     )
-    label: Mapped[str] = mapped_column(String(200), primary_key=True)
+    label: Column[str] = Column(String(200), primary_key=True)
 
 
 class DocumentRow(Table):
@@ -114,14 +113,14 @@ class DocumentRow(Table):
             "content_sha256",
             unique=True,
             sqlite_where=_LIVE,
-            postgresql_where=_LIVE,
+            info={"postgresql_where": _LIVE},
         ),
         Index(
             "ix_documents_near",
             "collection_id",
             "near_sha256",
             sqlite_where=_LIKE_ANOTHER,
-            postgresql_where=_LIKE_ANOTHER,
+            info={"postgresql_where": _LIKE_ANOTHER},
         ),
         CheckConstraint(
             "(near_sha256 IS NULL) = (similarity IS NULL)"
@@ -131,26 +130,26 @@ class DocumentRow(Table):
         Index("ix_documents_language", "collection_id", "language", "document_id"),
     )
 
-    document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
-    content_sha256: Mapped[str] = mapped_column(String(64))
-    fingerprint: Mapped[str] = mapped_column(String(64))
+    document_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    collection_id: Column[int] = Column(BigKey, ForeignKey("collections.collection_id"))
+    content_sha256: Column[str] = Column(String(64))
+    fingerprint: Column[str] = Column(String(64))
     """Hash of what cut and embedded it: chunker, embedder, and their settings."""
-    title: Mapped[str] = mapped_column(Text)
+    title: Column[str] = Column(Text)
     """What its chunks were embedded and indexed with: the title that one of its sources gives."""
-    text: Mapped[str] = mapped_column(Text)
-    outline: Mapped[list[Any] | None] = mapped_column(JsonValue)
+    text: Column[str] = Column(Text)
+    outline: Column[list[Any] | None] = Column(JsonValue)
     """Its headings and pages, in the form of `storage.outline`; None where it has none."""
-    language: Mapped[str | None] = mapped_column(String(16))
-    suspicions: Mapped[list[Any] | None] = mapped_column(JsonValue)
+    language: Column[str | None] = Column(String(16))
+    suspicions: Column[list[Any] | None] = Column(JsonValue)
     """Spans that speak to a model instead of a reader, as `[start, end, reason]`; None: none."""
-    near_sha256: Mapped[str | None] = mapped_column(String(64))
+    near_sha256: Column[str | None] = Column(String(64))
     """Content of the text that this one is nearly the same as."""
-    similarity: Mapped[float | None] = mapped_column(Float)
-    is_held_back: Mapped[bool] = mapped_column(server_default=false())
+    similarity: Column[float | None] = Column(Float)
+    is_held_back: Column[bool] = Column(server_default=false())
     """Kept without chunks, as long as the text that it is nearly the same as is there."""
-    from_generation: Mapped[int] = mapped_column(BigKey)
-    to_generation: Mapped[int | None] = mapped_column(BigKey)
+    from_generation: Column[int] = Column(BigKey)
+    to_generation: Column[int | None] = Column(BigKey)
 
 
 class SourceRow(Table):
@@ -169,7 +168,7 @@ class SourceRow(Table):
             "place_sha256",
             unique=True,
             sqlite_where=_LIVE,
-            postgresql_where=_LIVE,
+            info={"postgresql_where": _LIVE},
         ),
         Index(
             "ix_sources_document",
@@ -181,31 +180,31 @@ class SourceRow(Table):
             "source_id",
         ),
         # Hashed, where it could be longer than an ordered index has room for.
-        Index("ix_sources_external_id", "external_id", postgresql_using="hash"),
+        Index("ix_sources_external_id", "external_id", info={"postgresql_using": "hash"}),
         Index(
             "ix_sources_synthetic",
             "collection_id",
             sqlite_where=text("origin = 'synthetic'"),
-            postgresql_where=text("origin = 'synthetic'"),
+            info={"postgresql_where": text("origin = 'synthetic'")},
         ),
     )
 
-    source_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
-    document_id: Mapped[int] = mapped_column(ForeignKey("documents.document_id"))
-    place_sha256: Mapped[str] = mapped_column(String(64))
+    source_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    collection_id: Column[int] = Column(BigKey, ForeignKey("collections.collection_id"))
+    document_id: Column[int] = Column(BigKey, ForeignKey("documents.document_id"))
+    place_sha256: Column[str] = Column(String(64))
     """Hash of uri and external id together: they may be longer than an index entry can be."""
-    uri: Mapped[str] = mapped_column(Text)
-    external_id: Mapped[str] = mapped_column(Text)
-    title: Mapped[str] = mapped_column(Text)
-    source_metadata: Mapped[dict[str, Any]]
-    media_type: Mapped[str] = mapped_column(String(200))
-    record_sha256: Mapped[str] = mapped_column(String(64))
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    origin: Mapped[str] = mapped_column(String(9))
-    generator_id: Mapped[str | None] = mapped_column(Text)
-    from_generation: Mapped[int] = mapped_column(BigKey)
-    to_generation: Mapped[int | None] = mapped_column(BigKey)
+    uri: Column[str] = Column(Text)
+    external_id: Column[str] = Column(Text)
+    title: Column[str] = Column(Text)
+    source_metadata: Column[dict[str, Any]] = Column(JsonValue)
+    media_type: Column[str] = Column(String(200))
+    record_sha256: Column[str] = Column(String(64))
+    fingerprint: Column[str] = Column(String(64))
+    origin: Column[str] = Column(String(9))
+    generator_id: Column[str | None] = Column(Text)
+    from_generation: Column[int] = Column(BigKey)
+    to_generation: Column[int | None] = Column(BigKey)
 
 
 class SourceLabelRow(Table):
@@ -213,11 +212,15 @@ class SourceLabelRow(Table):
 
     __tablename__ = "source_labels"
 
-    source_id: Mapped[int] = mapped_column(ForeignKey("sources.source_id"), primary_key=True)
-    label: Mapped[str] = mapped_column(String(200), primary_key=True)
+    source_id: Column[int] = Column(
+        BigKey,
+        ForeignKey("sources.source_id"),
+        primary_key=True,
+    )
+    label: Column[str] = Column(String(200), primary_key=True)
 
 
-class SourceValueRow(Table):
+class SourceValueRow(Table, sqlite_with_rowid=False):
     """One scalar of a source's metadata, by which filters find the source.
 
     Derived from the metadata in the transaction that stores them (`storage.metadata_values`), so
@@ -243,19 +246,18 @@ class SourceValueRow(Table):
             "text_key",
             "source_id",
         ),
-        {"sqlite_with_rowid": False},
     )
 
-    source_id: Mapped[int] = mapped_column(
-        ForeignKey("sources.source_id"), primary_key=True, autoincrement=False
+    source_id: Column[int] = Column(
+        BigKey, ForeignKey("sources.source_id"), primary_key=True, autoincrement=False
     )
-    ordinal: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    collection_id: Mapped[int] = mapped_column(BigKey)
-    field: Mapped[str] = mapped_column(ByteOrdered)
-    kind: Mapped[str] = mapped_column(String(6))
-    number: Mapped[float | None] = mapped_column(Double)
-    text_key: Mapped[str | None] = mapped_column(ByteOrdered)
-    long_text: Mapped[str | None] = mapped_column(ByteOrdered)
+    ordinal: Column[int] = Column(primary_key=True, autoincrement=False)
+    collection_id: Column[int] = Column(BigKey)
+    field: Column[str] = Column(ByteOrdered)
+    kind: Column[str] = Column(String(6))
+    number: Column[float | None] = Column(Double)
+    text_key: Column[str | None] = Column(ByteOrdered)
+    long_text: Column[str | None] = Column(ByteOrdered)
 
 
 class ChunkRow(Table):
@@ -269,16 +271,16 @@ class ChunkRow(Table):
         Index("ix_chunks_collection", "collection_id", "chunk_id"),
     )
 
-    chunk_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
-    document_id: Mapped[int] = mapped_column(ForeignKey("documents.document_id"))
-    start_offset: Mapped[int]
-    end_offset: Mapped[int]
-    text: Mapped[str] = mapped_column(Text)
-    embedded_sha256: Mapped[str] = mapped_column(String(64))
-    vector: Mapped[bytes] = mapped_column(LargeBinary)
-    from_generation: Mapped[int] = mapped_column(BigKey)
-    to_generation: Mapped[int | None] = mapped_column(BigKey)
+    chunk_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    collection_id: Column[int] = Column(BigKey, ForeignKey("collections.collection_id"))
+    document_id: Column[int] = Column(BigKey, ForeignKey("documents.document_id"))
+    start_offset: Column[int]
+    end_offset: Column[int]
+    text: Column[str] = Column(Text)
+    embedded_sha256: Column[str] = Column(String(64))
+    vector: Column[bytes] = Column(LargeBinary)
+    from_generation: Column[int] = Column(BigKey)
+    to_generation: Column[int | None] = Column(BigKey)
 
 
 class ChangeRow(Table):
@@ -290,29 +292,26 @@ class ChangeRow(Table):
     __tablename__ = "changes"
     __table_args__ = (CheckConstraint("kind IN ('add', 'remove')", name="kind"),)
 
-    collection_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    generation: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    chunk_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    kind: Mapped[str] = mapped_column(String(6))
+    collection_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    generation: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    chunk_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    kind: Column[str] = Column(String(6))
 
 
-class TextKeyRow(Table):
+class TextKeyRow(Table, sqlite_with_rowid=False):
     """A key that texts alike have in common: found by it, then compared in full.
 
     Of documents that hold no more they are left: whoever looks joins the documents that do.
     """
 
     __tablename__ = "text_keys"
-    __table_args__ = (
-        CheckConstraint("kind IN ('near', 'edge')", name="kind"),
-        {"sqlite_with_rowid": False},
-    )
+    __table_args__ = (CheckConstraint("kind IN ('near', 'edge')", name="kind"),)
 
-    collection_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    kind: Mapped[str] = mapped_column(String(4), primary_key=True)
+    collection_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    kind: Column[str] = Column(String(4), primary_key=True)
     """near: one of the smallest hashes of shingles. edge: a line at the edge of a text or page."""
-    key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    document_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+    key: Column[int] = Column(BigInteger, primary_key=True, autoincrement=False)
+    document_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
 
 
 class ResourceRow(Table):
@@ -323,13 +322,13 @@ class ResourceRow(Table):
 
     __tablename__ = "resources"
 
-    collection_id: Mapped[int] = mapped_column(
-        ForeignKey("collections.collection_id"), primary_key=True
+    collection_id: Column[int] = Column(
+        BigKey, ForeignKey("collections.collection_id"), primary_key=True
     )
-    uri_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    stamp: Mapped[str | None] = mapped_column(Text)
+    uri_sha256: Column[str] = Column(String(64), primary_key=True)
+    stamp: Column[str | None] = Column(Text)
     """What it looked like then; None where its looks can't be trusted."""
-    content_sha256: Mapped[str | None] = mapped_column(String(64))
+    content_sha256: Column[str | None] = Column(String(64))
     """Hash of its bytes; None where they were not held together."""
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    documents: Mapped[int]
+    fingerprint: Column[str] = Column(String(64))
+    documents: Column[int]

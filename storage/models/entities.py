@@ -7,9 +7,8 @@ and readers join the sources that hold.
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, Column, Table, UtcDateTime
 
 MAX_NAME = 200
 _IS_SPAN = "start_offset >= 0 AND end_offset > start_offset"
@@ -24,32 +23,31 @@ class EntityRow(Table):
         CheckConstraint("kind IN ('person', 'organisation', 'place', 'term')", name="kind"),
     )
 
-    entity_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.collection_id"))
-    kind: Mapped[str] = mapped_column(String(12))
-    key: Mapped[str] = mapped_column(String(MAX_NAME))
+    entity_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    collection_id: Column[int] = Column(BigKey, ForeignKey("collections.collection_id"))
+    kind: Column[str] = Column(String(12))
+    key: Column[str] = Column(String(MAX_NAME))
     """What all forms of its name have in common: folded case, singular, the long form."""
 
 
-class EntityMentionRow(Table):
+class EntityMentionRow(Table, sqlite_with_rowid=False):
     """A place in a text that names an entity: `surface` is exactly text[start:end]."""
 
     __tablename__ = "entity_mentions"
     __table_args__ = (
         Index("ix_entity_mentions_entity", "entity_id", "document_id", "sentence"),
         CheckConstraint(_IS_SPAN, name="span"),
-        {"sqlite_with_rowid": False},
     )
 
-    document_id: Mapped[int] = mapped_column(
-        ForeignKey("documents.document_id", ondelete="CASCADE"), primary_key=True
+    document_id: Column[int] = Column(
+        BigKey, ForeignKey("documents.document_id", ondelete="CASCADE"), primary_key=True
     )
-    sentence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sentence: Column[int] = Column(primary_key=True, autoincrement=False)
     """Its number in the text: entities of one sentence are neighbours."""
-    start_offset: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    end_offset: Mapped[int]
-    entity_id: Mapped[int] = mapped_column(ForeignKey("entities.entity_id"))
-    surface: Mapped[str] = mapped_column(String(MAX_NAME))
+    start_offset: Column[int] = Column(primary_key=True, autoincrement=False)
+    end_offset: Column[int]
+    entity_id: Column[int] = Column(BigKey, ForeignKey("entities.entity_id"))
+    surface: Column[str] = Column(String(MAX_NAME))
 
 
 class EntityAnswerRow(Table):
@@ -57,29 +55,28 @@ class EntityAnswerRow(Table):
 
     __tablename__ = "entity_answers"
 
-    prompt_id: Mapped[str] = mapped_column(
-        ForeignKey("prompts.prompt_id", ondelete="CASCADE"), primary_key=True
+    prompt_id: Column[str] = Column(
+        String(32), ForeignKey("prompts.prompt_id", ondelete="CASCADE"), primary_key=True
     )
-    recogniser: Mapped[str] = mapped_column(String(64))
+    recogniser: Column[str] = Column(String(64))
 
 
-class EntityAnswerMentionRow(Table):
+class EntityAnswerMentionRow(Table, sqlite_with_rowid=False):
     """A place in a recorded answer that names an entity."""
 
     __tablename__ = "entity_answer_mentions"
     __table_args__ = (
         Index("ix_entity_answer_mentions_entity", "entity_id"),
         CheckConstraint(_IS_SPAN, name="span"),
-        {"sqlite_with_rowid": False},
     )
 
-    prompt_id: Mapped[str] = mapped_column(
-        ForeignKey("prompts.prompt_id", ondelete="CASCADE"), primary_key=True
+    prompt_id: Column[str] = Column(
+        String(32), ForeignKey("prompts.prompt_id", ondelete="CASCADE"), primary_key=True
     )
-    start_offset: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    end_offset: Mapped[int]
-    entity_id: Mapped[int] = mapped_column(ForeignKey("entities.entity_id"))
-    surface: Mapped[str] = mapped_column(String(MAX_NAME))
+    start_offset: Column[int] = Column(primary_key=True, autoincrement=False)
+    end_offset: Column[int]
+    entity_id: Column[int] = Column(BigKey, ForeignKey("entities.entity_id"))
+    surface: Column[str] = Column(String(MAX_NAME))
 
 
 class EntityStateRow(Table):
@@ -90,12 +87,12 @@ class EntityStateRow(Table):
 
     __tablename__ = "entity_states"
 
-    collection_id: Mapped[int] = mapped_column(
-        ForeignKey("collections.collection_id"), primary_key=True
+    collection_id: Column[int] = Column(
+        BigKey, ForeignKey("collections.collection_id"), primary_key=True
     )
-    recogniser: Mapped[str] = mapped_column(String(64))
-    document_id: Mapped[int] = mapped_column(BigKey)
-    generation: Mapped[int] = mapped_column(BigKey)
+    recogniser: Column[str] = Column(String(64))
+    document_id: Column[int] = Column(BigKey)
+    generation: Column[int] = Column(BigKey)
     """Of which all texts were looked through."""
-    answers_until: Mapped[datetime | None]
+    answers_until: Column[datetime | None] = Column(UtcDateTime)
     """When the newest exchange began whose answer was looked through."""

@@ -4,9 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, String
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, Column, JsonValue, Table, UtcDateTime
 
 KINDS = ("user", "session", "document", "source", "prune", "redact", "record")
 
@@ -24,18 +23,18 @@ class ErasureRow(Table):
         Index("ix_erasures_generation", "generation"),
     )
 
-    erasure_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(8))
-    subject_sha256: Mapped[str] = mapped_column(String(64))
+    erasure_id: Column[int] = Column(BigKey, primary_key=True)
+    kind: Column[str] = Column(String(8))
+    subject_sha256: Column[str] = Column(String(64))
     """Of the salt and what was to be forgotten: who knows the one can check the other."""
-    salt: Mapped[str] = mapped_column(String(32))
-    requested_by: Mapped[str] = mapped_column(String(200))
-    started_at: Mapped[datetime]
-    completed_at: Mapped[datetime | None]
-    plan: Mapped[dict[str, Any] | None]
+    salt: Column[str] = Column(String(32))
+    requested_by: Column[str] = Column(String(200))
+    started_at: Column[datetime] = Column(UtcDateTime)
+    completed_at: Column[datetime | None] = Column(UtcDateTime)
+    plan: Column[dict[str, Any] | None] = Column(JsonValue)
     """Keys of the rows that go, and hashes to look for afterwards; empty once all is done."""
-    done: Mapped[dict[str, Any]]
+    done: Column[dict[str, Any]] = Column(JsonValue)
     """Steps that are done, each with what it counted."""
-    generation: Mapped[int | None] = mapped_column(BigKey)
+    generation: Column[int | None] = Column(BigKey)
     """In which its rows went: an index that passes it drops what it no longer needs."""
-    certificate: Mapped[dict[str, Any] | None]
+    certificate: Column[dict[str, Any] | None] = Column(JsonValue)

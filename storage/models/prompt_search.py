@@ -9,9 +9,8 @@ full-text table on SQLite, a column of `tsvector` on PostgreSQL.
 from datetime import datetime
 
 from sqlalchemy import Double, Index, LargeBinary, SmallInteger, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Microseconds, Table
+from storage.models.base import BigKey, Column, Microseconds, Table
 
 _RATED = text("rating IS NOT NULL")
 
@@ -23,10 +22,10 @@ class PromptNameRow(Table):
     """
 
     __tablename__ = "prompt_names"
-    __table_args__ = (Index("ix_prompt_names_name", "name", postgresql_using="hash"),)
+    __table_args__ = (Index("ix_prompt_names_name", "name", info={"postgresql_using": "hash"}),)
 
-    name_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
+    name_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(Text)
 
 
 class PromptKindRow(Table):
@@ -41,14 +40,14 @@ class PromptKindRow(Table):
         Index("ix_prompt_kinds_kind", "category", "application", "state", "status", "template_id"),
     )
 
-    kind_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    model: Mapped[str] = mapped_column(Text)
-    collection: Mapped[str] = mapped_column(String(200))
-    application: Mapped[str] = mapped_column(String(200))
-    category: Mapped[str] = mapped_column(String(200))
-    state: Mapped[str] = mapped_column(String(11))
-    status: Mapped[str] = mapped_column(String(9))
-    template_id: Mapped[int] = mapped_column(BigKey)
+    kind_id: Column[int] = Column(BigKey, primary_key=True)
+    model: Column[str] = Column(Text)
+    collection: Column[str] = Column(String(200))
+    application: Column[str] = Column(String(200))
+    category: Column[str] = Column(String(200))
+    state: Column[str] = Column(String(11))
+    status: Column[str] = Column(String(9))
+    template_id: Column[int] = Column(BigKey)
 
 
 class PromptFactsRow(Table):
@@ -62,34 +61,37 @@ class PromptFactsRow(Table):
         Index("ix_prompt_facts_session", "session_id", "number"),
         Index("ix_prompt_facts_seconds", "seconds"),
         Index("ix_prompt_facts_asked", "asked_us"),
-        Index("ix_prompt_facts_rating", "rating", sqlite_where=_RATED, postgresql_where=_RATED),
+        Index(
+            "ix_prompt_facts_rating",
+            "rating",
+            sqlite_where=_RATED,
+            info={"postgresql_where": _RATED},
+        ),
     )
 
-    number: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    kind_id: Mapped[int] = mapped_column(BigKey)
-    user_id: Mapped[int] = mapped_column(BigKey)
-    seconds: Mapped[float | None] = mapped_column(Double)
-    confidence: Mapped[float | None] = mapped_column(Double)
-    rating: Mapped[float | None] = mapped_column(Double)
+    number: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    kind_id: Column[int] = Column(BigKey)
+    user_id: Column[int] = Column(BigKey)
+    seconds: Column[float | None] = Column(Double)
+    confidence: Column[float | None] = Column(Double)
+    rating: Column[float | None] = Column(Double)
     """The mean of what each person said last under the metric "rating"."""
-    asked_us: Mapped[datetime] = mapped_column(Microseconds)
-    session_id: Mapped[int] = mapped_column(BigKey)
-    generation: Mapped[int] = mapped_column(BigKey)
-    cost: Mapped[float | None] = mapped_column(Double)
-    prompt_tokens: Mapped[int | None] = mapped_column(BigKey)
-    completion_tokens: Mapped[int | None] = mapped_column(BigKey)
+    asked_us: Column[datetime] = Column(Microseconds)
+    session_id: Column[int] = Column(BigKey)
+    generation: Column[int] = Column(BigKey)
+    cost: Column[float | None] = Column(Double)
+    prompt_tokens: Column[int | None] = Column(BigKey)
+    completion_tokens: Column[int | None] = Column(BigKey)
 
 
-class PromptPostingRow(Table):
+class PromptPostingRow(Table, sqlite_with_rowid=False):
     """That an exchange has a tag, that its model was shown a document, or that it cites one."""
 
     __tablename__ = "prompt_postings"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    relation: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    relation: Column[int] = Column(SmallInteger, primary_key=True)
     """1: has the tag of this name; 2: was shown this document; 3: cites one that is called so."""
-    key: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    number: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
+    key: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    number: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
 
 
 class CitedDocumentRow(Table):
@@ -98,24 +100,21 @@ class CitedDocumentRow(Table):
     __tablename__ = "cited_documents"
     __table_args__ = (Index("ix_cited_documents_document", "document_id"),)
 
-    cited_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    document_id: Mapped[int] = mapped_column(BigKey)
-    source: Mapped[str] = mapped_column(Text)
-    external_id: Mapped[str] = mapped_column(Text)
+    cited_id: Column[int] = Column(BigKey, primary_key=True)
+    document_id: Column[int] = Column(BigKey)
+    source: Column[str] = Column(Text)
+    external_id: Column[str] = Column(Text)
 
 
-class PromptMeanRow(Table):
+class PromptMeanRow(Table, sqlite_with_rowid=False):
     """The mean, from 0 to 1, of what each judge said last of an answer under one metric."""
 
     __tablename__ = "prompt_means"
-    __table_args__ = (
-        Index("ix_prompt_means_value", "metric_id", "value", "number"),
-        {"sqlite_with_rowid": False},
-    )
+    __table_args__ = (Index("ix_prompt_means_value", "metric_id", "value", "number"),)
 
-    metric_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    number: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    value: Mapped[float] = mapped_column(Double)
+    metric_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    number: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    value: Column[float] = Column(Double)
 
 
 class QuestionVectorRow(Table):
@@ -126,10 +125,10 @@ class QuestionVectorRow(Table):
         Index("uq_question_vectors_text", "text_sha256", "space_sha256", unique=True),
     )
 
-    question_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    text_sha256: Mapped[str] = mapped_column(String(64))
-    space_sha256: Mapped[str] = mapped_column(String(64))
-    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    question_id: Column[int] = Column(BigKey, primary_key=True)
+    text_sha256: Column[str] = Column(String(64))
+    space_sha256: Column[str] = Column(String(64))
+    vector: Column[bytes] = Column(LargeBinary)
     """Little-endian float16, of length one."""
 
 
@@ -139,5 +138,5 @@ class PromptQuestionRow(Table):
     __tablename__ = "prompt_questions"
     __table_args__ = (Index("ix_prompt_questions_question", "question_id"),)
 
-    number: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    question_id: Mapped[int] = mapped_column(BigKey)
+    number: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    question_id: Column[int] = Column(BigKey)

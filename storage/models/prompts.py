@@ -13,9 +13,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, JsonValue, Table
+from storage.models.base import BigKey, Column, JsonValue, Table, UtcDateTime
 
 _HAS_KEY = text("idempotency_key IS NOT NULL")
 IS_OPEN = text("status = 'started'")
@@ -47,67 +46,67 @@ class PromptRow(Table):
             "idempotency_key",
             unique=True,
             sqlite_where=_HAS_KEY,
-            postgresql_where=_HAS_KEY,
+            info={"postgresql_where": _HAS_KEY},
         ),
         Index(
             "ix_prompts_open",
             "created_at",
             sqlite_where=IS_OPEN,
-            postgresql_where=IS_OPEN,
+            info={"postgresql_where": IS_OPEN},
         ),
         Index("ix_prompts_request", "request_sha256"),
         Index("ix_prompts_response", "response_sha256"),
     )
 
-    prompt_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    parent_id: Mapped[str | None] = mapped_column(ForeignKey("prompts.prompt_id"))
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.user_id"))
-    session_id: Mapped[int | None] = mapped_column(ForeignKey("sessions.session_id"))
-    collection: Mapped[str] = mapped_column(String(200))
-    generation: Mapped[int] = mapped_column(BigKey)
-    question: Mapped[str] = mapped_column(Text)
-    standalone: Mapped[str | None] = mapped_column(Text)
+    prompt_id: Column[str] = Column(String(32), primary_key=True)
+    parent_id: Column[str | None] = Column(String(32), ForeignKey("prompts.prompt_id"))
+    user_id: Column[int] = Column(BigKey, ForeignKey("users.user_id"))
+    session_id: Column[int | None] = Column(BigKey, ForeignKey("sessions.session_id"))
+    collection: Column[str] = Column(String(200))
+    generation: Column[int] = Column(BigKey)
+    question: Column[str] = Column(Text)
+    standalone: Column[str | None] = Column(Text)
     """The question as it was searched for, where that is not as it was asked."""
-    rendered: Mapped[str] = mapped_column(Text)
-    model: Mapped[str] = mapped_column(Text)
-    weights_sha256: Mapped[str] = mapped_column(String(64))
-    template_sha256: Mapped[str] = mapped_column(String(64))
-    sampling: Mapped[dict[str, Any]]
-    status: Mapped[str] = mapped_column(String(9))
-    answer: Mapped[str | None] = mapped_column(Text)
-    state: Mapped[str | None] = mapped_column(String(11))
-    confidence: Mapped[float | None] = mapped_column(Double)
+    rendered: Column[str] = Column(Text)
+    model: Column[str] = Column(Text)
+    weights_sha256: Column[str] = Column(String(64))
+    template_sha256: Column[str] = Column(String(64))
+    sampling: Column[dict[str, Any]] = Column(JsonValue)
+    status: Column[str] = Column(String(9))
+    answer: Column[str | None] = Column(Text)
+    state: Column[str | None] = Column(String(11))
+    confidence: Column[float | None] = Column(Double)
     """The chance that the answer is right, from 0 to 1, as its calibration has it."""
-    checks: Mapped[dict[str, Any] | None]
+    checks: Column[dict[str, Any] | None] = Column(JsonValue)
     """What was found in the passages that is no evidence, and what was taken out of the answer."""
-    error: Mapped[str | None] = mapped_column(Text)
-    usage: Mapped[dict[str, Any] | None]
-    timings: Mapped[dict[str, Any] | None]
-    created_at: Mapped[datetime]
-    completed_at: Mapped[datetime | None]
-    number: Mapped[int] = mapped_column(BigKey, server_default="0")
+    error: Column[str | None] = Column(Text)
+    usage: Column[dict[str, Any] | None] = Column(JsonValue)
+    timings: Column[dict[str, Any] | None] = Column(JsonValue)
+    created_at: Column[datetime] = Column(UtcDateTime)
+    completed_at: Column[datetime | None] = Column(UtcDateTime)
+    number: Column[int] = Column(BigKey, server_default="0")
     """The id as a whole number, in order of time: `storage.history.number_of`."""
-    application: Mapped[str | None] = mapped_column(String(200))
+    application: Column[str | None] = Column(String(200))
     """The program that asked, as it calls itself."""
-    category: Mapped[str | None] = mapped_column(String(200))
-    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    category: Column[str | None] = Column(String(200))
+    idempotency_key: Column[str | None] = Column(String(200))
     """What the caller gave, so that a request sent twice is one exchange."""
-    request_sha256: Mapped[str | None] = mapped_column(String(64))
+    request_sha256: Column[str | None] = Column(String(64))
     """The last message that was sent; what stands before it are its parents."""
-    response_sha256: Mapped[str | None] = mapped_column(String(64))
-    template_id: Mapped[int | None] = mapped_column(BigKey)
+    response_sha256: Column[str | None] = Column(String(64))
+    template_id: Column[int | None] = Column(BigKey)
     """None: the template that this program came with, by its hash."""
-    seconds: Mapped[float | None] = mapped_column(Double)
+    seconds: Column[float | None] = Column(Double)
     """From the question to the end."""
-    cost: Mapped[float | None] = mapped_column(Double)
+    cost: Column[float | None] = Column(Double)
     """By the table of prices that held then; None where the model has no price."""
-    finish_reason: Mapped[str | None] = mapped_column(String(6))
+    finish_reason: Column[str | None] = Column(String(6))
     """"length": the model was cut by a limit on tokens; else "stop"."""
-    note: Mapped[str | None] = mapped_column(Text)
+    note: Column[str | None] = Column(Text)
     """What its reader was told of how the answer was made."""
-    circumstances: Mapped[dict[str, Any] | None]
+    circumstances: Column[dict[str, Any] | None] = Column(JsonValue)
     """For whom, by which settings, behind which fence: what it takes to ask it again."""
-    redacted_at: Mapped[datetime | None]
+    redacted_at: Column[datetime | None] = Column(UtcDateTime)
     """When something of it was taken out for good; None: it is as it was recorded."""
 
 
@@ -121,20 +120,20 @@ class MessageRow(Table):
         Index("ix_messages_parent", "parent_sha256"),
     )
 
-    message_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    parent_sha256: Mapped[str | None] = mapped_column(String(64))
-    role: Mapped[str] = mapped_column(String(9))
-    content: Mapped[str] = mapped_column(Text)
+    message_sha256: Column[str] = Column(String(64), primary_key=True)
+    parent_sha256: Column[str | None] = Column(String(64))
+    role: Column[str] = Column(String(9))
+    content: Column[str] = Column(Text)
 
 
-class PromptTagRow(Table):
+class PromptTagRow(Table, sqlite_with_rowid=False):
     """A word under which people find an exchange again."""
 
     __tablename__ = "prompt_tags"
-    __table_args__ = (Index("ix_prompt_tags_tag", "tag", "prompt_id"), {"sqlite_with_rowid": False})
+    __table_args__ = (Index("ix_prompt_tags_tag", "tag", "prompt_id"),)
 
-    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
-    tag: Mapped[str] = mapped_column(String(200), primary_key=True)
+    prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), primary_key=True)
+    tag: Column[str] = Column(String(200), primary_key=True)
 
 
 class TemplateRow(Table):
@@ -143,16 +142,16 @@ class TemplateRow(Table):
     __tablename__ = "prompt_templates"
     __table_args__ = (UniqueConstraint("name", "version"),)
 
-    template_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
-    version: Mapped[int]
-    system: Mapped[str] = mapped_column(Text)
-    question: Mapped[str] = mapped_column(Text)
+    template_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(200))
+    version: Column[int]
+    system: Column[str] = Column(Text)
+    question: Column[str] = Column(Text)
     """The turn of whoever asks, with {text} and {question} where those go."""
-    lead_in: Mapped[str] = mapped_column(Text)
+    lead_in: Column[str] = Column(Text)
     """How the answer is begun for the model."""
-    sha256: Mapped[str] = mapped_column(String(64))
-    created_at: Mapped[datetime]
+    sha256: Column[str] = Column(String(64))
+    created_at: Column[datetime] = Column(UtcDateTime)
 
 
 class PromptArtifactRow(Table):
@@ -164,9 +163,13 @@ class PromptArtifactRow(Table):
         Index("ix_prompt_artifacts_artifact_id", "artifact_id"),
     )
 
-    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("artifacts.artifact_id"), primary_key=True)
-    role: Mapped[str] = mapped_column(String(10))
+    prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), primary_key=True)
+    artifact_id: Column[int] = Column(
+        BigKey,
+        ForeignKey("artifacts.artifact_id"),
+        primary_key=True,
+    )
+    role: Column[str] = Column(String(10))
 
 
 class EvidenceRow(Table):
@@ -175,14 +178,14 @@ class EvidenceRow(Table):
 
     __tablename__ = "prompt_evidence"
 
-    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
-    rank: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    chunk_id: Mapped[int] = mapped_column(BigKey, index=True)
-    document_id: Mapped[int] = mapped_column(BigKey, index=True)
-    score: Mapped[float]
-    vector_rank: Mapped[int | None]
-    keyword_rank: Mapped[int | None]
-    cited: Mapped[bool]
+    prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), primary_key=True)
+    rank: Column[int] = Column(primary_key=True, autoincrement=False)
+    chunk_id: Column[int] = Column(BigKey, index=True)
+    document_id: Column[int] = Column(BigKey, index=True)
+    score: Column[float]
+    vector_rank: Column[int | None]
+    keyword_rank: Column[int | None]
+    cited: Column[bool]
 
 
 class CitationRow(Table):
@@ -196,22 +199,22 @@ class CitationRow(Table):
         ),
     )
 
-    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
-    ordinal: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    chunk_id: Mapped[int] = mapped_column(BigKey)
-    document_id: Mapped[int] = mapped_column(BigKey, index=True)
-    source: Mapped[str] = mapped_column(Text)
-    external_id: Mapped[str] = mapped_column(Text)
-    quote: Mapped[str] = mapped_column(Text)
-    start_offset: Mapped[int]
-    end_offset: Mapped[int]
-    answer_start: Mapped[int]
-    answer_end: Mapped[int]
-    score: Mapped[float]
-    page: Mapped[int | None]
-    headings: Mapped[list[str] | None] = mapped_column(JsonValue)
+    prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), primary_key=True)
+    ordinal: Column[int] = Column(primary_key=True, autoincrement=False)
+    chunk_id: Column[int] = Column(BigKey)
+    document_id: Column[int] = Column(BigKey, index=True)
+    source: Column[str] = Column(Text)
+    external_id: Column[str] = Column(Text)
+    quote: Column[str] = Column(Text)
+    start_offset: Column[int]
+    end_offset: Column[int]
+    answer_start: Column[int]
+    answer_end: Column[int]
+    score: Column[float]
+    page: Column[int | None]
+    headings: Column[list[str] | None] = Column(JsonValue)
     """Kept here, as the quote is: a text may be divided anew, or be forgotten."""
-    origin: Mapped[str] = mapped_column(String(9), server_default="real")
+    origin: Column[str] = Column(String(9), server_default="real")
 
 
 class ScoreRow(Table):
@@ -235,19 +238,19 @@ class ScoreRow(Table):
         ),
     )
 
-    score_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), index=True)
-    judge: Mapped[str] = mapped_column(String(9), server_default="human")
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.user_id"))
+    score_id: Column[int] = Column(BigKey, primary_key=True)
+    prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), index=True)
+    judge: Column[str] = Column(String(9), server_default="human")
+    user_id: Column[int | None] = Column(BigKey, ForeignKey("users.user_id"))
     """Of a human judge."""
-    judge_name: Mapped[str | None] = mapped_column(String(200))
+    judge_name: Column[str | None] = Column(String(200))
     """Of an automatic judge."""
-    judge_version: Mapped[str | None] = mapped_column(String(200))
-    metric: Mapped[str] = mapped_column(String(200))
-    value: Mapped[float | None] = mapped_column(Double)
-    label: Mapped[str | None] = mapped_column(String(200))
+    judge_version: Column[str | None] = Column(String(200))
+    metric: Column[str] = Column(String(200))
+    value: Column[float | None] = Column(Double)
+    label: Column[str | None] = Column(String(200))
     """A word for what is right or wrong with it."""
-    comment: Mapped[str | None] = mapped_column(Text)
-    correction: Mapped[str | None] = mapped_column(Text)
+    comment: Column[str | None] = Column(Text)
+    correction: Column[str | None] = Column(Text)
     """What the answer should have been."""
-    created_at: Mapped[datetime]
+    created_at: Column[datetime] = Column(UtcDateTime)

@@ -17,9 +17,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, JsonValue, Table
+from storage.models.base import BigKey, Column, JsonValue, Table, UtcDateTime
 
 SYNTHETIC_NAMES_ITS_GENERATOR = (
     "(origin = 'real' AND generator_id IS NULL)"
@@ -30,29 +29,28 @@ _REAL = text("origin = 'real'")
 _HAS_KEY = text("key_sha256 IS NOT NULL")
 
 
-class RecordSetRow(Table):
+class RecordSetRow(Table, sqlite_autoincrement=True):
     """A named set of records of one schema."""
 
     __tablename__ = "record_sets"
     __table_args__ = (
         UniqueConstraint("name"),
         CheckConstraint("holdout >= 0 AND holdout <= 10000", name="holdout"),
-        {"sqlite_autoincrement": True},
     )
 
-    set_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(100))
-    columns: Mapped[list[Any]] = mapped_column(JsonValue)
+    set_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(100))
+    columns: Column[list[Any]] = Column(JsonValue)
     """Of the schema, in order, as JSON objects with at least `name` and `kind`."""
-    constraints: Mapped[list[Any]] = mapped_column(JsonValue)
+    constraints: Column[list[Any]] = Column(JsonValue)
     """What each record has to fulfil, as whoever checks it writes it."""
-    about: Mapped[dict[str, Any]]
-    holdout: Mapped[int]
+    about: Column[dict[str, Any]] = Column(JsonValue)
+    holdout: Column[int]
     """How many of the 10,000 drawers that rows are hashed into are held out."""
-    created_at: Mapped[datetime]
+    created_at: Column[datetime] = Column(UtcDateTime)
 
 
-class RecordBatchRow(Table):
+class RecordBatchRow(Table, sqlite_autoincrement=True):
     """Records that came together: one load, or one sampling, whether it was let in or refused."""
 
     __tablename__ = "record_batches"
@@ -81,37 +79,36 @@ class RecordBatchRow(Table):
             "sha256",
             unique=True,
             sqlite_where=_REAL,
-            postgresql_where=_REAL,
+            info={"postgresql_where": _REAL},
         ),
         Index("ix_record_batches_set_id", "set_id"),
         Index("ix_record_batches_model_id", "model_id"),
-        {"sqlite_autoincrement": True},
     )
 
-    batch_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    set_id: Mapped[int] = mapped_column(ForeignKey("record_sets.set_id"))
-    origin: Mapped[str] = mapped_column(String(9))
-    generator_id: Mapped[str | None] = mapped_column(String(200))
-    records: Mapped[int]
-    sha256: Mapped[str] = mapped_column(String(64))
+    batch_id: Column[int] = Column(BigKey, primary_key=True)
+    set_id: Column[int] = Column(BigKey, ForeignKey("record_sets.set_id"))
+    origin: Column[str] = Column(String(9))
+    generator_id: Column[str | None] = Column(String(200))
+    records: Column[int]
+    sha256: Column[str] = Column(String(64))
     """Over the schema and all records in their order."""
-    source: Mapped[str | None] = mapped_column(Text)
+    source: Column[str | None] = Column(Text)
     """Where real records were read from."""
-    dataset_id: Mapped[int | None] = mapped_column(ForeignKey("dataset_versions.dataset_id"))
+    dataset_id: Column[int | None] = Column(BigKey, ForeignKey("dataset_versions.dataset_id"))
     """All that was real in the set once these records were in it."""
-    model_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.model_id"))
-    weights_sha256: Mapped[str | None] = mapped_column(String(64))
-    source_sha256: Mapped[str | None] = mapped_column(String(64))
+    model_id: Column[int | None] = Column(BigKey, ForeignKey("model_versions.model_id"))
+    weights_sha256: Column[str | None] = Column(String(64))
+    source_sha256: Column[str | None] = Column(String(64))
     """Of the data set version that the model learnt from."""
-    seed: Mapped[int | None] = mapped_column(BigKey)
-    conditions: Mapped[dict[str, Any] | None]
-    sampling: Mapped[dict[str, Any] | None]
-    verdict: Mapped[str | None] = mapped_column(String(10))
-    thresholds: Mapped[dict[str, Any] | None]
-    report: Mapped[dict[str, Any] | None]
-    code_version: Mapped[str] = mapped_column(String(100))
-    created_by: Mapped[str] = mapped_column(String(200))
-    created_at: Mapped[datetime]
+    seed: Column[int | None] = Column(BigKey)
+    conditions: Column[dict[str, Any] | None] = Column(JsonValue)
+    sampling: Column[dict[str, Any] | None] = Column(JsonValue)
+    verdict: Column[str | None] = Column(String(10))
+    thresholds: Column[dict[str, Any] | None] = Column(JsonValue)
+    report: Column[dict[str, Any] | None] = Column(JsonValue)
+    code_version: Column[str] = Column(String(100))
+    created_by: Column[str] = Column(String(200))
+    created_at: Column[datetime] = Column(UtcDateTime)
 
 
 class RecordRow(Table):
@@ -131,22 +128,22 @@ class RecordRow(Table):
             "key_sha256",
             unique=True,
             sqlite_where=_HAS_KEY,
-            postgresql_where=_HAS_KEY,
+            info={"postgresql_where": _HAS_KEY},
         ),
     )
 
-    batch_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    batch_id: Column[int] = Column(BigKey, primary_key=True, autoincrement=False)
+    position: Column[int] = Column(primary_key=True, autoincrement=False)
     """From 0, in its batch."""
-    set_id: Mapped[int] = mapped_column(BigKey)
-    origin: Mapped[str] = mapped_column(String(9))
-    generator_id: Mapped[str | None] = mapped_column(String(200))
-    seed: Mapped[int | None] = mapped_column(BigKey)
-    drawer: Mapped[int]
+    set_id: Column[int] = Column(BigKey)
+    origin: Column[str] = Column(String(9))
+    generator_id: Column[str | None] = Column(String(200))
+    seed: Column[int | None] = Column(BigKey)
+    drawer: Column[int]
     """0 to 9,999, by a hash of its key, or of content and place: which split it belongs to."""
-    key_sha256: Mapped[str | None] = mapped_column(String(64))
+    key_sha256: Column[str | None] = Column(String(64))
     """Of the columns that are keys; None where the schema has none."""
-    content: Mapped[str] = mapped_column(Text)
+    content: Column[str] = Column(Text)
     """Its values in the order of the columns, as a JSON array; of an image, the SHA-256."""
 
 
@@ -155,8 +152,8 @@ class RecordImageRow(Table):
 
     __tablename__ = "record_images"
 
-    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    content: Mapped[bytes] = mapped_column(LargeBinary)
+    sha256: Column[str] = Column(String(64), primary_key=True)
+    content: Column[bytes] = Column(LargeBinary)
 
 
 class RecordBatchImageRow(Table):
@@ -165,5 +162,9 @@ class RecordBatchImageRow(Table):
     __tablename__ = "record_batch_images"
     __table_args__ = (Index("ix_record_batch_images_sha256", "sha256"),)
 
-    batch_id: Mapped[int] = mapped_column(ForeignKey("record_batches.batch_id"), primary_key=True)
-    sha256: Mapped[str] = mapped_column(ForeignKey("record_images.sha256"), primary_key=True)
+    batch_id: Column[int] = Column(
+        BigKey,
+        ForeignKey("record_batches.batch_id"),
+        primary_key=True,
+    )
+    sha256: Column[str] = Column(String(64), ForeignKey("record_images.sha256"), primary_key=True)

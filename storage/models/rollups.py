@@ -7,9 +7,8 @@ microseconds, millionths of a score, billionths of the currency of the prices.
 from datetime import date
 
 from sqlalchemy import CheckConstraint, ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, ByteOrdered, Table
+from storage.models.base import BigKey, ByteOrdered, Column, Table
 
 DIMENSIONS = ("all", "user", "model", "collection", "application", "category", "tag")
 GRAINS = ("day", "month")
@@ -24,78 +23,73 @@ class RollupKey:
     The value is a name; for "user" the user's key, for "all" nothing.
     """
 
-    dimension: Mapped[str] = mapped_column(String(11), primary_key=True, sort_order=-1)
-    grain: Mapped[str] = mapped_column(String(5), primary_key=True, sort_order=-1)
-    value: Mapped[str] = mapped_column(ByteOrdered, primary_key=True, sort_order=-1)
-    first_day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+    dimension: Column[str] = Column(String(11), primary_key=True)
+    grain: Column[str] = Column(String(5), primary_key=True)
+    value: Column[str] = Column(ByteOrdered, primary_key=True)
+    first_day: Column[date] = Column(primary_key=True)
 
 
-class RollupRow(RollupKey, Table):
+class RollupRow(RollupKey, Table, sqlite_with_rowid=False):
     """How many exchanges that began then have ended, how they came out, and what they took."""
 
     __tablename__ = "prompt_rollups"
     __table_args__ = (
         CheckConstraint(_IS_DIMENSION, name="dimension"),
         CheckConstraint(_IS_GRAIN, name="grain"),
-        {"sqlite_with_rowid": False},
     )
 
-    prompts: Mapped[int] = mapped_column(BigKey)
-    completed: Mapped[int] = mapped_column(BigKey)
-    failed: Mapped[int] = mapped_column(BigKey)
-    cancelled: Mapped[int] = mapped_column(BigKey)
-    grounded: Mapped[int] = mapped_column(BigKey)
-    partial: Mapped[int] = mapped_column(BigKey)
-    no_evidence: Mapped[int] = mapped_column(BigKey)
-    prompt_tokens: Mapped[int] = mapped_column(BigKey)
-    completion_tokens: Mapped[int] = mapped_column(BigKey)
-    priced: Mapped[int] = mapped_column(BigKey)
+    prompts: Column[int] = Column(BigKey)
+    completed: Column[int] = Column(BigKey)
+    failed: Column[int] = Column(BigKey)
+    cancelled: Column[int] = Column(BigKey)
+    grounded: Column[int] = Column(BigKey)
+    partial: Column[int] = Column(BigKey)
+    no_evidence: Column[int] = Column(BigKey)
+    prompt_tokens: Column[int] = Column(BigKey)
+    completion_tokens: Column[int] = Column(BigKey)
+    priced: Column[int] = Column(BigKey)
     """How many have a cost."""
-    nano_cost: Mapped[int] = mapped_column(BigKey)
-    timed: Mapped[int] = mapped_column(BigKey)
+    nano_cost: Column[int] = Column(BigKey)
+    timed: Column[int] = Column(BigKey)
     """How many are completed and have a duration."""
-    microseconds: Mapped[int] = mapped_column(BigKey)
+    microseconds: Column[int] = Column(BigKey)
 
 
-class LatencyRollupRow(RollupKey, Table):
+class LatencyRollupRow(RollupKey, Table, sqlite_with_rowid=False):
     """How many completed answers took about so long, by buckets of `storage.prompts.latency`."""
 
     __tablename__ = "prompt_latency_rollups"
     __table_args__ = (
         CheckConstraint(_IS_DIMENSION, name="dimension"),
         CheckConstraint(_IS_GRAIN, name="grain"),
-        {"sqlite_with_rowid": False},
     )
 
-    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    prompts: Mapped[int] = mapped_column(BigKey)
+    bucket: Column[int] = Column(primary_key=True, autoincrement=False)
+    prompts: Column[int] = Column(BigKey)
 
 
-class ScoreRollupRow(RollupKey, Table):
+class ScoreRollupRow(RollupKey, Table, sqlite_with_rowid=False):
     """What was said of the answers of these exchanges: of each judge what was said last."""
 
     __tablename__ = "prompt_score_rollups"
     __table_args__ = (
         CheckConstraint(_IS_DIMENSION, name="dimension"),
         CheckConstraint(_IS_GRAIN, name="grain"),
-        {"sqlite_with_rowid": False},
     )
 
-    judge: Mapped[str] = mapped_column(String(9), primary_key=True)
-    metric: Mapped[str] = mapped_column(String(200), primary_key=True)
-    scores: Mapped[int] = mapped_column(BigKey)
-    millionths: Mapped[int] = mapped_column(BigKey)
+    judge: Column[str] = Column(String(9), primary_key=True)
+    metric: Column[str] = Column(String(200), primary_key=True)
+    scores: Column[int] = Column(BigKey)
+    millionths: Column[int] = Column(BigKey)
     """The sum of the scores."""
-    ups: Mapped[int] = mapped_column(BigKey)
+    ups: Column[int] = Column(BigKey)
     """Scores above one half."""
-    downs: Mapped[int] = mapped_column(BigKey)
+    downs: Column[int] = Column(BigKey)
     """Scores below one half."""
 
 
-class ScoringRow(Table):
+class ScoringRow(Table, sqlite_with_rowid=False):
     """A completed answer that no automatic judge has seen yet."""
 
     __tablename__ = "prompt_scoring"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    prompt_id: Mapped[str] = mapped_column(ForeignKey("prompts.prompt_id"), primary_key=True)
+    prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), primary_key=True)

@@ -13,9 +13,10 @@ from storage.models import (
     rollups,
     versions,
 )
-from storage.models.base import Table
+from storage.models.base import METADATA
 
-METADATA = Table.metadata
+__all__ = ["METADATA", "SUBJECTS"]
+
 SUBJECTS = (
     access,
     artifacts,
@@ -29,3 +30,8 @@ SUBJECTS = (
     rollups,
     versions,
 )
+
+for _table in METADATA.tables.values():
+    for _index in _table.indexes:
+        # What only PostgreSQL is told waits until here: its dialect takes a while to import.
+        _index.dialect_kwargs.update(_index.info)

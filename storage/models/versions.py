@@ -13,9 +13,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import BigKey, Table
+from storage.models.base import BigKey, Column, JsonValue, Table, UtcDateTime
 
 _ACTIVE = text("state = 'active'")
 
@@ -26,9 +25,9 @@ class BlobPieceRow(Table):
 
     __tablename__ = "blob_pieces"
 
-    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    ordinal: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    content: Mapped[bytes] = mapped_column(LargeBinary)
+    sha256: Column[str] = Column(String(64), primary_key=True)
+    ordinal: Column[int] = Column(primary_key=True, autoincrement=False)
+    content: Column[bytes] = Column(LargeBinary)
 
 
 class DatasetVersionRow(Table):
@@ -40,20 +39,20 @@ class DatasetVersionRow(Table):
         CheckConstraint("version >= 1", name="version"),
     )
 
-    dataset_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(100))
-    version: Mapped[int]
-    kind: Mapped[str] = mapped_column(String(40))
-    sha256: Mapped[str] = mapped_column(String(64))
+    dataset_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(100))
+    version: Column[int]
+    kind: Column[str] = Column(String(40))
+    sha256: Column[str] = Column(String(64))
     """Of its file, of the list of its files, or of the lines of a snapshot."""
-    manifest: Mapped[dict[str, Any]]
+    manifest: Column[dict[str, Any]] = Column(JsonValue)
     """How it was made: filters, counts, splits, seed, generation."""
-    members_sha256: Mapped[str | None] = mapped_column(String(64))
+    members_sha256: Column[str | None] = Column(String(64))
     """The blob that lists what is in it, compressed; None where that was not recorded."""
-    location: Mapped[str | None] = mapped_column(Text)
+    location: Column[str | None] = Column(Text)
     """Where its file lies; None: all of it is in the database."""
-    about: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime]
+    about: Column[dict[str, Any]] = Column(JsonValue)
+    created_at: Column[datetime] = Column(UtcDateTime)
 
 
 class ModelVersionRow(Table):
@@ -77,31 +76,31 @@ class ModelVersionRow(Table):
             "name",
             unique=True,
             sqlite_where=_ACTIVE,
-            postgresql_where=_ACTIVE,
+            info={"postgresql_where": _ACTIVE},
         ),
     )
 
-    model_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(100))
-    version: Mapped[int]
-    kind: Mapped[str] = mapped_column(String(9))
-    base: Mapped[str | None] = mapped_column(Text)
+    model_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(100))
+    version: Column[int]
+    kind: Column[str] = Column(String(9))
+    base: Column[str | None] = Column(Text)
     """The model that it was made of, as settings name it."""
-    storage: Mapped[str] = mapped_column(String(4))
-    location: Mapped[str | None] = mapped_column(Text)
-    files: Mapped[dict[str, Any]]
+    storage: Column[str] = Column(String(4))
+    location: Column[str | None] = Column(Text)
+    files: Column[dict[str, Any]] = Column(JsonValue)
     """SHA-256 and size in bytes of each file, by its path: `{path: [sha256, size]}`."""
-    sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Column[str] = Column(String(64))
     """Over all files."""
-    weights_sha256: Mapped[str] = mapped_column(String(64))
+    weights_sha256: Column[str] = Column(String(64))
     """Over the files of weights, as the history names it."""
-    parameters: Mapped[dict[str, Any]]
-    metrics: Mapped[dict[str, Any]]
-    seed: Mapped[int | None] = mapped_column(BigKey)
-    code_version: Mapped[str] = mapped_column(String(100))
+    parameters: Column[dict[str, Any]] = Column(JsonValue)
+    metrics: Column[dict[str, Any]] = Column(JsonValue)
+    seed: Column[int | None] = Column(BigKey)
+    code_version: Column[str] = Column(String(100))
     """Of the program that registered it."""
-    state: Mapped[str] = mapped_column(String(7))
-    created_at: Mapped[datetime]
+    state: Column[str] = Column(String(7))
+    created_at: Column[datetime] = Column(UtcDateTime)
 
 
 class ModelDatasetRow(Table):
@@ -113,11 +112,15 @@ class ModelDatasetRow(Table):
         Index("ix_model_datasets_dataset", "dataset_id"),
     )
 
-    model_id: Mapped[int] = mapped_column(ForeignKey("model_versions.model_id"), primary_key=True)
-    dataset_id: Mapped[int] = mapped_column(
-        ForeignKey("dataset_versions.dataset_id"), primary_key=True
+    model_id: Column[int] = Column(
+        BigKey,
+        ForeignKey("model_versions.model_id"),
+        primary_key=True,
     )
-    role: Mapped[str] = mapped_column(String(12), primary_key=True)
+    dataset_id: Column[int] = Column(
+        BigKey, ForeignKey("dataset_versions.dataset_id"), primary_key=True
+    )
+    role: Column[str] = Column(String(12), primary_key=True)
 
 
 class ModelActivationRow(Table):
@@ -130,13 +133,13 @@ class ModelActivationRow(Table):
         Index("ix_model_activations_name", "name", "activation_id"),
     )
 
-    activation_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    name: Mapped[str] = mapped_column(String(100))
-    model_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.model_id"))
+    activation_id: Column[int] = Column(BigKey, primary_key=True)
+    name: Column[str] = Column(String(100))
+    model_id: Column[int | None] = Column(BigKey, ForeignKey("model_versions.model_id"))
     """None: since then no version is active."""
-    before_id: Mapped[int | None] = mapped_column(ForeignKey("model_activations.activation_id"))
+    before_id: Column[int | None] = Column(BigKey, ForeignKey("model_activations.activation_id"))
     """The activation that a rollback from here goes back to."""
-    action: Mapped[str] = mapped_column(String(8))
-    user_name: Mapped[str] = mapped_column(String(200))
-    reason: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime]
+    action: Column[str] = Column(String(8))
+    user_name: Column[str] = Column(String(200))
+    reason: Column[str] = Column(Text)
+    created_at: Column[datetime] = Column(UtcDateTime)

@@ -22,7 +22,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
@@ -51,6 +50,7 @@ from storage.filters.prompt_words import (
 from storage.filters.prompts import PromptFields
 from storage.filters.sql import condition
 from storage.models.access import UserRow
+from storage.models.base import aliased
 from storage.models.prompt_search import PromptFactsRow, PromptKindRow
 from storage.records import Principal
 from storage.words_query import phrases

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -331,7 +332,7 @@ def _has(name: Attribute, value: str) -> ColumnElement[bool]:
         return exists().where(
             PromptTagRow.prompt_id == PromptRow.prompt_id, PromptTagRow.tag == value
         )
-    columns = {
+    columns: dict[str, Column[str] | Column[str | None]] = {
         "model": PromptRow.model,
         "collection": PromptRow.collection,
         "application": PromptRow.application,

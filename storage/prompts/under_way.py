@@ -7,9 +7,9 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, and_, cast, exists, func, select
-from sqlalchemy.orm import aliased
 
 from storage.models.access import UserRow
+from storage.models.base import aliased
 from storage.models.prompts import IS_OPEN, PromptRow, PromptTagRow, ScoreRow
 from storage.prompts.counting import VALUE_CHARACTERS
 

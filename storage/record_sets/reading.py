@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection, RowMapping, Select, and_, case, func, select
-from sqlalchemy.orm import aliased
 
 from storage.bulk import rows_where
 from storage.engine import Database
 from storage.errors import NotFoundError
+from storage.models.base import aliased
 from storage.models.record_sets import RecordBatchRow, RecordImageRow, RecordRow, RecordSetRow
 from storage.models.versions import DatasetVersionRow, ModelDatasetRow, ModelVersionRow
 from storage.record_sets.coding import RowCoding

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
@@ -89,8 +89,10 @@ def new_folder(beside: Path) -> Iterator[Path]:
 def _clear_abandoned(beside: Path) -> None:
     """Remove what was left by a program that was killed; a younger one may still be written to."""
     for folder in beside.glob(f"{_PARTIAL}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
+        # Another program may have renamed its own since it was listed.
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

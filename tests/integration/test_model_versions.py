@@ -15,6 +15,7 @@ from support.versions import damage, write_model
 
 from storage.engine import Database
 from storage.errors import InvalidRecordError, NotFoundError, SealError, StorageError
+from storage.versions.files import new_folder
 from storage.versions.registry import Versions
 from storage.versions.values import ModelVersion
 
@@ -375,6 +376,17 @@ def many(database_url: str, tmp_path: Path) -> Iterator[list[Versions]]:
     yield [Versions(database, tmp_path / "home") for database in databases]
     for database in databases:
         database.close()
+
+
+def test_folders_that_others_finish_with_are_nobody_else_s_trouble(tmp_path: Path) -> None:
+    def make_and_leave(_: int) -> None:
+        for _ in range(200):
+            with new_folder(tmp_path):
+                pass
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(make_and_leave, range(THREADS)))
+    assert not any(tmp_path.iterdir())
 
 
 def test_registrations_at_once_get_a_number_each_and_the_same_files_one(
