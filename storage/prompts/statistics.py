@@ -12,10 +12,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     ColumnElement,
     Connection,
+    Date,
     Select,
     TextClause,
     exists,
@@ -150,6 +152,7 @@ class Asked:
     """None: each by itself."""
     by: By
     spans: tuple[Span, ...]
+    is_sqlite: bool
 
 
 def _rollups_to_ask(connection: Connection, counted: Counted) -> Asked | None:
@@ -162,15 +165,16 @@ def _rollups_to_ask(connection: Connection, counted: Counted) -> Asked | None:
     if counted.where is not None or len(having) > 1 or not is_whole:
         return None
     spans = tuple(_spans(_day(counted.since), _day(counted.before), counted.by))
-    by_time = counted.by in PERIODS
+    by_time, is_sqlite = counted.by in PERIODS, connection.dialect.name == "sqlite"
     if not having:
-        return Asked("all" if by_time else cast(Dimension, counted.by), None, counted.by, spans)
+        each: Dimension = "all" if by_time else cast(Dimension, counted.by)
+        return Asked(each, None, counted.by, spans, is_sqlite)
     [(dimension, value)] = having.items()
     if not by_time and counted.by != dimension:
         return None
     if dimension == "user":
         value = _key_of_user(connection, value)
-    return Asked(dimension, value[:VALUE_CHARACTERS], counted.by, spans)
+    return Asked(dimension, value[:VALUE_CHARACTERS], counted.by, spans, is_sqlite)
 
 
 def _key_of_user(connection: Connection, name: str) -> str:
@@ -222,14 +226,23 @@ def _add_details(found: _Found, connection: Connection, asked: Asked) -> None:
     names = None if asked.by in PERIODS else [*found]
     for span in asked.spans:
         times = _sums(LatencyRollupRow, ("prompts",), ("bucket",), asked, span)
-        # One by one, tens of thousands of rows take longer to fetch than to add up.
-        rows = connection.execute(_named(times, LatencyRollupRow, names)).all()
-        for key, bucket, prompts in rows:
-            found[_name(key, asked.by)].latencies[bucket] += prompts
+        for key, counts in connection.execute(
+            _in_one_value(_named(times, LatencyRollupRow, names), asked.is_sqlite)
+        ):
+            latencies = found[_name(key, asked.by)].latencies
+            for bucket, prompts in counts.items():
+                latencies[int(bucket)] += prompts
         said = _sums(ScoreRollupRow, _OPINIONS, ("judge", "metric"), asked, span)
         for row in connection.execute(_named(said, ScoreRollupRow, names)):
             opinion = found[_name(row.key, asked.by)].opinion((row.judge, row.metric))
             opinion.add(row.scores, row.millionths, row.ups, row.downs)
+
+
+def _in_one_value(times: Select[*tuple[Any, ...]], is_sqlite: bool) -> Select[Any, Any]:
+    """The buckets of each key as one value: tens of thousands of rows take longer to fetch."""
+    each = times.subquery().columns
+    grouped = func.json_group_object if is_sqlite else func.json_object_agg
+    return select(each.key, grouped(each.bucket, each.prompts, type_=JSON)).group_by(each.key)
 
 
 def _named(
@@ -244,7 +257,7 @@ _OPINIONS = ("scores", "millionths", "ups", "downs")
 def _sums(
     table: _RollupTable, numbers: Sequence[str], more: Sequence[str], asked: Asked, span: Span
 ) -> Select[*tuple[Any, ...]]:
-    key = table.first_day if asked.by in PERIODS else table.value
+    key = _period(table.first_day, asked) if asked.by in PERIODS else table.value
     keys = [key, *(getattr(table, name) for name in more)]
     # PostgreSQL's sums are of a type that takes long to read.
     sums = [type_cast(func.sum(getattr(table, name)), BigInteger).label(name) for name in numbers]
@@ -260,6 +273,16 @@ def _sums(
     if span.before is not None:
         statement = statement.where(table.first_day < span.before)
     return statement
+
+
+def _period(day: Column[date], asked: Asked) -> ColumnElement[date]:
+    """The first day of the week or month in which a day is, or the day."""
+    if asked.by == "day":
+        return day
+    if asked.is_sqlite:
+        back = ("weekday 0", "-6 days") if asked.by == "week" else ("start of month",)
+        return func.date(day, *back, type_=Date)
+    return type_cast(func.date_trunc(asked.by, day), Date)
 
 
 def _name(key: date | str, by: By) -> str:
