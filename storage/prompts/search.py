@@ -6,7 +6,7 @@ is, is counted before.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
@@ -178,12 +179,25 @@ def _found(
             return _having_words(connection, frequent.words, _others(parts, frequent))
         if frequent is not None and frequent.narrowed is not None:
             return _streamed(connection, frequent.narrowed, _others(parts, frequent))
-    number = PromptFactsRow.number
-    statement = select(number)
+    others = _all_hold(connection, _others(parts, chosen), asks_for_few=fewest <= VERY_FEW)
     if chosen is not None and chosen.narrowed is not None:
-        statement = statement.where(number.in_(chosen.narrowed))
-    others = _others(parts, chosen)
-    return statement.where(*_all_hold(connection, others, asks_for_few=fewest <= VERY_FEW)), number
+        return _looked_up(connection, chosen.narrowed, fewest, others)
+    return select(PromptFactsRow.number).where(*others), PromptFactsRow.number
+
+
+def _looked_up(
+    connection: Connection, numbers: Numbers, how_many: int, others: Iterable[ColumnElement[bool]]
+) -> tuple[Numbers, SQLColumnExpression[int]]:
+    """Of `numbers`, of which there are not many, those that fulfil the `others`."""
+    if dialect_of(connection) == "sqlite":
+        few = PromptFactsRow.number.in_(numbers)
+        return select(PromptFactsRow.number).where(few, *others), PromptFactsRow.number
+    # PostgreSQL misjudges how many there are, and would rather go through all exchanges.
+    (known,) = numbers.limit(how_many).subquery().columns
+    listed = select(known).distinct().order_by(known.desc()).cte().prefix_with("MATERIALIZED")
+    (number,) = listed.columns
+    fulfils = select(true()).where(PromptFactsRow.number == number, *others).limit(1).lateral()
+    return select(number).join(fulfils, true()), number
 
 
 def _all_hold(
