@@ -247,7 +247,6 @@ def _engine(url: str | URL) -> Engine:
         ) from error
     if backend == "postgresql":
         logging.getLogger("psycopg").addFilter(_is_news)
-        event.listen(engine, "connect", _plan_for_what_is_asked)
     if backend == "sqlite":
         event.listen(engine, "do_connect", _open_immutable)
         event.listen(engine, "checkout", _check_still_immutable)
@@ -260,14 +259,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     """Whether it says what no exception says: that a lost connection can't be tidied up follows
     from its loss, which is raised."""
     return not record.msg.startswith("error ignored ")
-
-
-def _plan_for_what_is_asked(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    """A plan for any word, made once, is a slow one for those that most exchanges have."""
-    cursor = connection.cursor()
-    cursor.execute("SET plan_cache_mode = force_custom_plan")
-    cursor.close()
-    connection.commit()
 
 
 def _engine_options(backend: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
     true,
 )
 from sqlalchemy.sql.elements import UnaryExpression
@@ -94,6 +95,9 @@ def parts_of(connection: Connection, where: Filter | None, principal: Principal)
     if where is not None:
         check_size(where)
         operands = where.operands if isinstance(where, Conjunction) else (where,)
+    if dialect_of(connection) != "sqlite":
+        # One plan for all words is a slow one for those that most exchanges have.
+        connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
     of_kind = [one for one in operands if field_names(one) <= KIND_FIELDS]
     return [
         *_readable(connection, principal),
