@@ -4,7 +4,7 @@ import atexit
 import gc
 import logging
 
-_ALLOCATED_BETWEEN_LOOKS = 50_000
+_ALLOCATED_BETWEEN_LOOKS = 200_000
 """Objects, for garbage. Python's 700 are few for a program that imports some hundred thousand."""
 
 

@@ -4,8 +4,8 @@
         --kinds '{"age": "numerical", "sex": "categorical"}'
 
 `pip install sdv`; its licence is BSL 1.1, so nothing of ours depends on it. CTGAN and TVAE learn as
-many epochs as fit into the budget of CPU seconds, judged by ten: what comes before the first takes
-longer than two, and not always as long.
+many epochs as fit into the budget of CPU seconds, judged by as many as take a quarter of it: what
+comes before the first takes longer than many, and not always as long.
 The last line on stdout is one JSON document: CPU seconds of learning and of drawing, and epochs.
 """
 
@@ -27,7 +27,7 @@ NETWORKS = {"ctgan": CTGANSynthesizer, "tvae": TVAESynthesizer}
 TABLE = "table"
 DRAWN_AT_ONCE = 100_000
 SOME = 10
-"""Epochs, by which the time of one is judged."""
+"""Epochs, by which the time of one is judged first."""
 
 
 def main() -> None:
@@ -68,8 +68,12 @@ def learnt(
         model = GaussianCopulaSynthesizer(metadata)
         model.fit({TABLE: real})
         return model, 0, time.process_time() - began
-    one, some = (epochs_s(method, metadata, real, epochs, seed)[1] for epochs in (1, SOME))
-    epochs = max(1, int((budget_s - one) / max((some - one) / (SOME - 1), 1e-3)) + 1)
+    one, epochs = epochs_s(method, metadata, real, 1, seed)[1], SOME
+    model, took = epochs_s(method, metadata, real, epochs, seed)
+    while took < max(2 * one, budget_s / 4):
+        epochs *= 3
+        model, took = epochs_s(method, metadata, real, epochs, seed)
+    epochs = max(1, int((budget_s - one) / (took - one) * (epochs - 1)) + 1)
     model, took = epochs_s(method, metadata, real, epochs, seed)
     return model, epochs, took
 
