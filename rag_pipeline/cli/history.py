@@ -10,7 +10,8 @@ import click
 from rag_pipeline.cli.context import at_home, opened
 from rag_pipeline.cli.history_filters import matching, matching_options
 from rag_pipeline.cli.history_output import output_options, print_rows
-from rag_pipeline.cli.history_show import short, show_prompt
+from rag_pipeline.cli.history_show import short
+from rag_pipeline.cli.on_demand import OnDemand
 from rag_pipeline.cli.output import say
 
 if TYPE_CHECKING:
@@ -21,7 +22,27 @@ if TYPE_CHECKING:
     from storage.records import PromptRecord
 
 
-@click.group()
+_COMMANDS = OnDemand(
+    {
+        "show": "history_show:show_prompt",
+        "rate": "history_rate:rate",
+        "score": "history_rate:score",
+        "stats": "history_stats:stats",
+        "trends": "history_stats:trends",
+        "sessions": "history_stats:sessions",
+        "export": "history_export:export",
+        "tag": "history_tag:tag",
+        "chain": "history_chain:chain",
+        "diff": "history_diff:diff",
+        "replay": "history_replay:replay",
+        "import": "history_import:import_history",
+        "prune": "history_prune:prune",
+        "redact": "history_prune:redact",
+    }
+)
+
+
+@click.group(commands=_COMMANDS)
 def history() -> None:
     """Look up what was asked and answered, and from which evidence."""
 
@@ -155,6 +176,3 @@ def _highlighted(found: "FoundPrompt") -> str:
     return found.snippet.marked(
         click.style("", bold=True, reset=False), click.style("", reset=True)
     )
-
-
-history.add_command(show_prompt)

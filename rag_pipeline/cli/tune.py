@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag_pipeline.cli.context import ANY_PATH, as_json_option, at_home, in_collection, opened
+from rag_pipeline.cli.on_demand import OnDemand
 from rag_pipeline.cli.output import print_json, say
 from rag_pipeline.cli.training import seed_option, told
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from rag_pipeline.tuning.embedder import TunedEmbedder
 
 
-@click.group()
+_COMMANDS = OnDemand(
+    {"generator": "tune_generator:generator", "preference": "tune_generator:preference"}
+)
+
+
+@click.group(commands=_COMMANDS)
 def tune() -> None:
     """Train models of your own; each is kept as a version, and used only if it is better."""
 
