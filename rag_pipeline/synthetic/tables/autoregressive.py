@@ -58,6 +58,7 @@ from rag_pipeline.synthetic.tables.columns import (
     schema_of,
     wanted_shares,
 )
+from rag_pipeline.synthetic.tables.even_draws import drawn_evenly
 from rag_pipeline.synthetic.tables.guide import Guide
 from rag_pipeline.synthetic.tables.private import PrivateLearning, Promise
 from rag_pipeline.synthetic.tables.table import Schema, Table, Values
@@ -69,6 +70,8 @@ _MOST_WEIGHTS = 1_500_000
 _SMALLEST_EMBEDDING, _SMALLEST_WIDTH = 4, 16
 _DELTA = 0.1
 """Of one in as many records as are learnt from: the chance that a promise of privacy leaves."""
+_TOGETHER = 100
+"""Records whose columns are drawn in one order: what that gets wrong, others do not."""
 _SWEEPS = 4
 """How often columns that several conditions hold for are drawn again, given the others."""
 
@@ -270,23 +273,34 @@ class Autoregressive:
                 codes[rows, column] = _drawn(logits, chance)
             known[rows, column] = True
 
-    @torch.no_grad()
     def _block(
         self, block: Block, where: Mapping[str, Wanted], wanted: Set[int], allowed: Logits
     ) -> dict[str, Values]:
-        """The columns `wanted` first."""
-        chance = torch.Generator().manual_seed(block.seed)
-        codes = torch.zeros(block.size, len(self.codecs), dtype=torch.int64)
-        known = torch.zeros(codes.shape, dtype=torch.bool)
-        order = torch.randperm(len(self.codecs), generator=chance).tolist()
+        chance = np.random.default_rng(block.seed)
+        groups = [
+            self._group(min(_TOGETHER, block.size - first), wanted, allowed, chance)
+            for first in range(0, max(block.size, 1), _TOGETHER)
+        ]
+        return decoded(self.codecs, torch.cat(groups), where, chance)
+
+    @torch.no_grad()
+    def _group(
+        self, records: int, wanted: Set[int], allowed: Logits, chance: np.random.Generator
+    ) -> Tensor:
+        """(B, D): codes of records that are drawn in the same order, the columns `wanted` first."""
+        codes = torch.zeros(records, len(self.codecs), dtype=torch.int64)
+        known = torch.zeros(len(self.codecs), dtype=torch.bool)
+        order = chance.permutation(len(self.codecs)).tolist()
         asked = [column for column in order if column in wanted]
         sweeps = _SWEEPS if len(asked) > 1 else 0
         for column in [*asked, *asked * sweeps, *(one for one in order if one not in wanted)]:
-            known[:, column] = False
-            logits = self.network.of_column(column, codes, known) + allowed[column]
-            codes[:, column] = _drawn(logits, chance)
-            known[:, column] = True
-        return decoded(self.codecs, codes, where, np.random.default_rng(block.seed))
+            known[column] = False
+            says = self.network.of_column(column, codes, known.expand(records, -1))
+            shares = (says + allowed[column]).double().softmax(1).numpy()
+            drawn = drawn_evenly(shares, codes[:, known].numpy(), chance)
+            codes[:, column] = torch.from_numpy(drawn)
+            known[column] = True
+        return codes
 
     def about(self) -> dict[str, Any]:
         return {
