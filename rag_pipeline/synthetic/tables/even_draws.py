@@ -20,7 +20,7 @@ _NEIGHBOURS_BY = 3
 def drawn_evenly(
     shares: npt.NDArray[np.float64], known: Codes, chance: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """(B,): a code for each record by its shares (B, K), which add up to one.
+    """(B,): a code for each record by its shares (B, K), of which the proportions count.
 
     The codes are halved, and the half of each record is drawn in a sweep over those that are in
     the same half so far, neighbours by their `known` codes (B, columns), until one code is left.

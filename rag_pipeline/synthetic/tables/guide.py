@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from rag_pipeline.synthetic.tables.coding import Codec, Codes, Shares, Wanted
 from rag_pipeline.synthetic.tables.columns import (
@@ -20,6 +19,7 @@ from rag_pipeline.synthetic.tables.columns import (
 )
 from rag_pipeline.synthetic.tables.constraints import Condition, Constraint
 from rag_pipeline.synthetic.tables.domains import Domains, Mask, NameDomain, NumberDomain
+from rag_pipeline.synthetic.tables.even_draws import drawn_evenly
 from rag_pipeline.synthetic.tables.propagation import propagate
 from rag_pipeline.synthetic.tables.repair import order, settle
 from rag_pipeline.synthetic.tables.table import Numbers, Schema, Table, Values
@@ -86,10 +86,11 @@ class GuidedBlock:
         for name in dict.fromkeys([*asked, *held, *rest]):
             at, codec = names.index(name), codecs[name]
             likely = says(at, codes, known) * shares.get(at, codec.drawable)
+            others = codes[:, known.any(axis=0)]
             if name in held:
-                codes[:, at], found[name] = self.draw(name, codec, likely)
+                codes[:, at], found[name] = self.draw(name, codec, likely, others)
             else:
-                codes[:, at] = _drawn(likely, self.chance)
+                codes[:, at] = drawn_evenly(likely, others, self.chance)
                 found[name] = codec.decode(codes[:, at], self.chance, where.get(name))
             known[:, at] = True
         return found
@@ -99,15 +100,15 @@ class GuidedBlock:
         """How many records."""
         return next(iter(self.domains.values())).may_lack.size
 
-    def draw(self, name: str, codec: Codec, likely: Numbers) -> tuple[Codes, Values]:
+    def draw(self, name: str, codec: Codec, likely: Numbers, others: Codes) -> tuple[Codes, Values]:
         """A code and its value for each record, (B,) and (B,); `likely` (B, codes) are the
-        network's probabilities."""
+        network's probabilities, `others` (B, columns) the codes that are there."""
         domain = self.domains[name]
         lacks = self._lacks(name, likely)
         weights = likely[:, :-1] * _left(codec, domain, self.chance)
         hopeless = ~(weights.sum(axis=1) > 0)
         weights[hopeless] = likely[hopeless, :-1] + 1e-12
-        codes = np.where(lacks, codec.size - 1, _drawn(weights, self.chance))
+        codes = np.where(lacks, codec.size - 1, drawn_evenly(weights, others, self.chance))
         values = self._values(codec, codes, domain)
         settled = settle(name, values, self.constraints, self.domains, self.chance)
         propagate(self.domains, self.constraints, [name])
@@ -157,10 +158,3 @@ def _left(codec: Codec, domain: NumberDomain | NameDomain, chance: np.random.Gen
         )
         found[:, code] = np.maximum(ends[0] - ends[1], 0) / _TRIED
     return found
-
-
-def _drawn(weights: Numbers, chance: np.random.Generator) -> npt.NDArray[np.int64]:
-    """(B,): a place of each row, by its weights."""
-    sums = weights.cumsum(axis=1)
-    drawn = chance.random(len(weights))[:, None] * sums[:, -1:]
-    return np.asarray(np.minimum((sums <= drawn).sum(axis=1), weights.shape[1] - 1), np.int64)
