@@ -1,9 +1,9 @@
 """Codes for many records at once, so that each comes as often as it should.
 
-Drawn one by one, of 250 records of which 30 % should have a code, 75 have it, give or take 7. Drawn
-in one systematic sweep, each still has it with its very own chance, and 75 have it, give or take
-one (Madow, Annals of Mathematical Statistics 20, 1949). The same holds within each run of
-neighbours: where records that are alike stand together, also for the pairs of codes.
+Of 100 records that are to have a code with a chance of 30 %, drawn one by one, 30 have it, give or
+take 5. Drawn in one systematic sweep, each still has it with its very own chance, and 30 have it,
+give or take one (Madow, Annals of Mathematical Statistics 20, 1949). The same holds within each run
+of neighbours: where records that are alike stand together, also for pairs of codes.
 
 Shapes: B records, K codes.
 """
@@ -32,14 +32,10 @@ def drawn_evenly(
     rows, first = np.arange(records), np.zeros(records, np.int64)
     width = 1 << (codes - 1).bit_length()
     while width > 1:
-        ends = np.minimum(first + width, codes)
+        low, high = edges[rows, first], edges[rows, np.minimum(first + width, codes)]
         width //= 2
-        middle = np.minimum(first + width, codes)
-        upper, whole = (
-            edges[rows, ends] - edges[rows, middle],
-            edges[rows, ends] - edges[rows, first],
-        )
-        wanted = np.divide(upper, whole, out=np.zeros(records), where=whole > 0)
+        middle = edges[rows, np.minimum(first + width, codes)]
+        wanted = np.divide(high - middle, high - low, out=np.zeros(records), where=high > low)
         together = np.argsort(first, kind="stable")
         first[together] += width * _swept(wanted[together], chance)
     drawn = np.empty(records, np.int64)
