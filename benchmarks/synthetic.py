@@ -1,4 +1,4 @@
-"""How near synthetic tables come to real ones: all our methods, and SDV's where it can be had.
+"""How near synthetic tables come to real ones: all our methods; SDV's and TabDDPM where they are.
 
     python benchmarks/synthetic.py adult.csv --target income --learn 20000 --sdv VENV/bin/python
     python benchmarks/synthetic.py telco.csv --target Churn --learn 5000 --seeds 3 --plot t.svg
@@ -9,7 +9,8 @@ The records are divided at random, by the seed, into those that are learnt from 
 method gets as many CPU seconds of one thread. Shapes and trends are held against the records that
 were learnt, detection and efficacy against the rest; the row `real` has other real records in the
 place of synthetic ones, `shuffled` each column as it is and nothing between them. Medians of the
-seeds. VENV has `pip install sdv` (BSL 1.1: for this benchmark alone).
+seeds. VENV has `pip install sdv` (BSL 1.1: for this benchmark alone); for `--tabddpm`, what
+`rivals/tabddpm.py` names.
 """
 
 import csv
@@ -36,7 +37,8 @@ from rag_pipeline.synthetic.tables.files import read_table
 from rag_pipeline.synthetic.tables.table import Table
 
 SDV = ("copula", "ctgan", "tvae")
-RIVAL = Path(__file__).parent / "rivals" / "sdv_tables.py"
+TABDDPM = "tabddpm"
+RIVALS = Path(__file__).parent / "rivals"
 WANTED = 1_000
 """Records that are drawn under a condition."""
 
@@ -116,6 +118,7 @@ class Sides:
 @click.option("--seeds", default=1, show_default=True)
 @click.option("--sdv", type=click.Path(path_type=Path), help="Python of its environment.")
 @click.option("--sdv-method", multiple=True, type=click.Choice(SDV), default=SDV)
+@click.option("--tabddpm", type=click.Path(path_type=Path), help="Python of its environment.")
 @click.option("--where", help="COLUMN=NAME: measure drawing 1,000 such records, too.")
 @click.option("--json", "to_json", type=click.Path(path_type=Path), help="Write all figures.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture, PNG or SVG.")
@@ -128,6 +131,7 @@ def main(
     seeds: int,
     sdv: Path | None,
     sdv_method: Sequence[str],
+    tabddpm: Path | None,
     where: str | None,
     to_json: Path | None,
     plot: Path | None,
@@ -147,10 +151,12 @@ def main(
         for name in chosen or sorted({*methods("table")} - {"table/constrained"}):
             keep(name, []).append(ours(sides, name, budget, where))
             told(name, seed, measured[name][-1])
-        if sdv is not None:
-            for name in sdv_method:
-                keep(name, []).append(theirs(sides, name, budget, where, sdv))
-                told(name, seed, measured[name][-1])
+        rivals = {} if sdv is None else dict.fromkeys(sdv_method, sdv)
+        if tabddpm is not None:
+            rivals[TABDDPM] = tabddpm
+        for name, python in rivals.items():
+            keep(name, []).append(theirs(sides, name, budget, where, python))
+            told(name, seed, measured[name][-1])
     rows = {name: medians(found) for name, found in measured.items()}
     report(rows)
     if to_json is not None:
@@ -220,9 +226,10 @@ def theirs(sides: Sides, name: str, budget_s: float, where: str | None, python: 
     with tempfile.TemporaryDirectory() as folder:
         real, drawn = Path(folder) / "real.csv", Path(folder) / "drawn.csv"
         write_csv(sides.learnt, real)
-        condition = ["--where", *where.split("=", 1)] if where else []
+        script = RIVALS / ("tabddpm.py" if name == TABDDPM else "sdv_tables.py")
+        condition = ["--where", *where.split("=", 1)] if where and name != TABDDPM else []
         command = [
-            str(python), str(RIVAL), name, "--learn", str(real), "--write", str(drawn),
+            str(python), str(script), name, "--learn", str(real), "--write", str(drawn),
             "--kinds", json.dumps(kinds(sides.learnt)), "--count", str(len(sides.learnt)),
             "--budget", str(budget_s), "--seed", str(sides.seed), *condition,
         ]  # fmt: skip
