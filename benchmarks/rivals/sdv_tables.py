@@ -9,12 +9,10 @@ comes before the first takes longer than many, and not always as long.
 The last line on stdout is one JSON document: CPU seconds of learning and of drawing, and epochs.
 """
 
-import argparse
 import json
 import random
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ import pandas as pd
 import torch
 from sdv.metadata import Metadata
 from sdv.single_table import CTGANSynthesizer, GaussianCopulaSynthesizer, TVAESynthesizer
+from table_arguments import parser
 
 NETWORKS = {"ctgan": CTGANSynthesizer, "tvae": TVAESynthesizer}
 TABLE = "table"
@@ -31,16 +30,9 @@ SOME = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("method", choices=["copula", *NETWORKS])
-    parser.add_argument("--learn", type=Path, required=True)
-    parser.add_argument("--kinds", type=json.loads, required=True, help="sdtype by column")
-    parser.add_argument("--write", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--budget", type=float, required=True, help="CPU seconds")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--where", nargs=2, help="column and value: time to draw 1,000 of them")
-    given = parser.parse_args()
+    arguments = parser(__doc__, ["copula", *NETWORKS])
+    arguments.add_argument("--where", nargs=2, help="column and value: time to draw 1,000 of them")
+    given = arguments.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     real = pd.read_csv(given.learn)
@@ -69,10 +61,8 @@ def learnt(
         model.fit({TABLE: real})
         return model, 0, time.process_time() - began
     one, epochs = epochs_s(method, metadata, real, 1, seed)[1], SOME
-    model, took = epochs_s(method, metadata, real, epochs, seed)
-    while took < max(2 * one, budget_s / 4):
+    while (took := epochs_s(method, metadata, real, epochs, seed)[1]) < max(2 * one, budget_s / 4):
         epochs *= 3
-        model, took = epochs_s(method, metadata, real, epochs, seed)
     epochs = max(1, int((budget_s - one) / (took - one) * (epochs - 1)) + 1)
     model, took = epochs_s(method, metadata, real, epochs, seed)
     return model, epochs, took

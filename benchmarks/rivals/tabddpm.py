@@ -13,7 +13,6 @@ budget of CPU seconds is used up.
 The last line on stdout is one JSON document: CPU seconds of learning and of drawing, and steps.
 """
 
-import argparse
 import importlib.util
 import json
 import sys
@@ -29,25 +28,17 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.preprocessing import QuantileTransformer
+from table_arguments import parser
 from torch import nn
 
 RATE, DECAY, BATCH, TIMES, AVERAGE = 2e-3, 1e-4, 1024, 1000, 0.999
 WIDTH, DEPTH = 256, 3
-DRAWN_AT_ONCE = 5_000
 MISSING = " is missing"
 MODEL = ".plugins.core.models.tabular_ddpm"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("method", choices=["tabddpm"])
-    parser.add_argument("--learn", type=Path, required=True)
-    parser.add_argument("--kinds", type=json.loads, required=True, help="sdtype by column")
-    parser.add_argument("--write", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--budget", type=float, required=True, help="CPU seconds")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = parser(__doc__, ["tabddpm"]).parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
@@ -56,12 +47,9 @@ def main() -> None:
     began = time.process_time()
     diffusion, steps = learnt(coding, given.budget)
     fit_s, began = time.process_time() - began, time.process_time()
-    parts = [
-        diffusion.sample_all(min(DRAWN_AT_ONCE, given.count - first))
-        for first in range(0, given.count, DRAWN_AT_ONCE)
-    ]
+    drawn = diffusion.sample_all(given.count).numpy()
     sample_s = time.process_time() - began
-    coding.table(torch.cat(parts).detach().numpy())[real.columns].to_csv(given.write, index=False)
+    coding.table(drawn)[real.columns].to_csv(given.write, index=False)
     print(json.dumps({"fit_s": fit_s, "sample_s": sample_s, "steps": steps}))
 
 

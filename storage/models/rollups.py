@@ -13,8 +13,13 @@ from storage.models.base import BigKey, ByteOrdered, Column, Table
 DIMENSIONS = ("all", "user", "model", "collection", "application", "category", "tag")
 GRAINS = ("day", "month")
 
-_IS_DIMENSION = f"dimension IN ({', '.join(map(repr, DIMENSIONS))})"
-_IS_GRAIN = f"grain IN ({', '.join(map(repr, GRAINS))})"
+
+def _key_checks() -> tuple[CheckConstraint, ...]:
+    """Of the key below: each table wants its own."""
+    return (
+        CheckConstraint(f"dimension IN ({', '.join(map(repr, DIMENSIONS))})", name="dimension"),
+        CheckConstraint(f"grain IN ({', '.join(map(repr, GRAINS))})", name="grain"),
+    )
 
 
 class RollupKey:
@@ -33,10 +38,7 @@ class RollupRow(RollupKey, Table, sqlite_with_rowid=False):
     """How many exchanges that began then have ended, how they came out, and what they took."""
 
     __tablename__ = "prompt_rollups"
-    __table_args__ = (
-        CheckConstraint(_IS_DIMENSION, name="dimension"),
-        CheckConstraint(_IS_GRAIN, name="grain"),
-    )
+    __table_args__ = _key_checks()
 
     prompts: Column[int] = Column(BigKey)
     completed: Column[int] = Column(BigKey)
@@ -59,10 +61,7 @@ class LatencyRollupRow(RollupKey, Table, sqlite_with_rowid=False):
     """How many completed answers took about so long, by buckets of `storage.prompts.latency`."""
 
     __tablename__ = "prompt_latency_rollups"
-    __table_args__ = (
-        CheckConstraint(_IS_DIMENSION, name="dimension"),
-        CheckConstraint(_IS_GRAIN, name="grain"),
-    )
+    __table_args__ = _key_checks()
 
     bucket: Column[int] = Column(primary_key=True, autoincrement=False)
     prompts: Column[int] = Column(BigKey)
@@ -72,10 +71,7 @@ class ScoreRollupRow(RollupKey, Table, sqlite_with_rowid=False):
     """What was said of the answers of these exchanges: of each judge what was said last."""
 
     __tablename__ = "prompt_score_rollups"
-    __table_args__ = (
-        CheckConstraint(_IS_DIMENSION, name="dimension"),
-        CheckConstraint(_IS_GRAIN, name="grain"),
-    )
+    __table_args__ = _key_checks()
 
     judge: Column[str] = Column(String(9), primary_key=True)
     metric: Column[str] = Column(String(200), primary_key=True)
@@ -92,4 +88,5 @@ class ScoringRow(Table, sqlite_with_rowid=False):
     """A completed answer that no automatic judge has seen yet."""
 
     __tablename__ = "prompt_scoring"
+
     prompt_id: Column[str] = Column(String(32), ForeignKey("prompts.prompt_id"), primary_key=True)

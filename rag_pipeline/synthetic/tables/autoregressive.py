@@ -35,6 +35,7 @@ from rag_pipeline.synthetic.tables.categorical import (
     Logits,
     allowances,
     check_settings,
+    code_drawn,
     decoded,
     nats_in_orders,
 )
@@ -270,7 +271,7 @@ class Autoregressive:
             allowed[column][-1] = -torch.inf
             if len(rows) and allowed[column].isfinite().any():
                 logits = self.network.of_column(column, codes[rows], known[rows]) + allowed[column]
-                codes[rows, column] = _drawn(logits, chance)
+                codes[rows, column] = code_drawn(logits, chance)
             known[rows, column] = True
 
     def _block(
@@ -325,8 +326,3 @@ class Autoregressive:
             settings=settings,
             privacy=about["privacy"],
         )
-
-
-def _drawn(logits: Tensor, chance: torch.Generator) -> Tensor:
-    """(B,): a code for each row of logits (B, codes)."""
-    return torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]

@@ -113,8 +113,13 @@ def allowances(codecs: Mapping[str, Codec], shares: Mapping[int, Shares]) -> Log
 
 def drawn(logits: Logits, allowed: Logits, chance: torch.Generator) -> Tensor:
     """(B, D): a code of each column, each drawn by itself."""
-    shares = [(one + may).softmax(1) for one, may in zip(logits, allowed, strict=True)]
-    return torch.cat([torch.multinomial(one, 1, generator=chance) for one in shares], dim=1)
+    pairs = zip(logits, allowed, strict=True)
+    return torch.stack([code_drawn(one + may, chance) for one, may in pairs], dim=1)
+
+
+def code_drawn(logits: Tensor, chance: torch.Generator) -> Tensor:
+    """(B,): a code for each row of logits (B, codes)."""
+    return torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]
 
 
 def likeliest(logits: Logits, allowed: Logits) -> Tensor:

@@ -41,6 +41,7 @@ from rag_pipeline.synthetic.tables.categorical import (
     Logits,
     allowances,
     bounded,
+    code_drawn,
     decoded,
     drawn,
     nats_in_orders,
@@ -160,7 +161,7 @@ class Diffusion:
         for column in asked * (1 + _SWEEPS if len(asked) > 1 else 1):
             known[:, column] = False
             logits = self._said(column, codes, known) + allowed[column]
-            codes[:, column] = torch.multinomial(logits.softmax(1), 1, generator=chance)[:, 0]
+            codes[:, column] = code_drawn(logits, chance)
             known[:, column] = True
         return self._followed(codes, known, allowed, chance)
 

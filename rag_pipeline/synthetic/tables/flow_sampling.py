@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rag_pipeline.synthetic.tables.categorical import code_drawn
 from rag_pipeline.synthetic.tables.dequantising import Limits
 from rag_pipeline.synthetic.tables.flow_network import FlowNetwork, Known
 
@@ -132,8 +133,7 @@ class _Drawing:
 
     def _draw_class(self, column: int, allowed: Tensor) -> None:
         logits = self._network.classes(self.classes, self.values, self._known)[column] + allowed
-        drawn_ones = torch.multinomial(logits.softmax(1), 1, generator=self._chance)[:, 0]
-        self.classes[:, column] = drawn_ones
+        self.classes[:, column] = code_drawn(logits, self._chance)
         self._known.classes[:, column] = True
 
     def _put(self, column: int, values: Tensor) -> None:

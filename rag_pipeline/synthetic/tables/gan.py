@@ -31,7 +31,7 @@ from torch import Tensor
 from rag_pipeline.synthetic.collapse import Diversity, has_collapsed, too_low
 from rag_pipeline.synthetic.generator import Fitting
 from rag_pipeline.synthetic.learning import Steps, divided, drawn_by, taught
-from rag_pipeline.synthetic.tables.categorical import decoded
+from rag_pipeline.synthetic.tables.categorical import code_drawn, decoded
 from rag_pipeline.synthetic.tables.coding import (
     Arrays,
     Codec,
@@ -290,5 +290,4 @@ def _remove_warm(fitting: Fitting) -> None:
 def _drawn(logits: Tensor, shares: Shares, chance: torch.Generator) -> Tensor:
     """(B,): a code for each of `logits` (B, codes), of those that have a share."""
     allowed = torch.tensor(shares).log().float()
-    found = torch.multinomial((logits + allowed).softmax(1), 1, generator=chance)
-    return found[:, 0]
+    return code_drawn(logits + allowed, chance)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from rag_pipeline.synthetic.collapse import Codes, Diversity, diversity, has_collapsed, validated
 from rag_pipeline.synthetic.learning import device_of
-from rag_pipeline.synthetic.tables.categorical import nats
+from rag_pipeline.synthetic.tables.categorical import code_drawn, nats
 from rag_pipeline.synthetic.tables.coding import Codec
 from rag_pipeline.synthetic.tables.gan_conditions import Conditions, Told, any_columns
 from rag_pipeline.synthetic.tables.gan_features import features_of, summed
@@ -263,7 +263,7 @@ def drawn_codes(
     device = device_of(model)
     noise = torch.randn(len(codes), model.noise, generator=chance).to(device)
     logits = model(noise, codes.to(device), known.to(device)).cpu().split(model.sizes, dim=1)
-    drawn = [torch.multinomial(c.softmax(1), 1, generator=chance)[:, 0] for c in logits]
+    drawn = [code_drawn(of_column, chance) for of_column in logits]
     return np.asarray(torch.where(known, codes, torch.stack(drawn, dim=1)).numpy(), np.int64)
 
 

@@ -46,14 +46,15 @@ def test_of_two_codes_each_comes_as_often_as_it_should(chances: np.ndarray, seed
 
 def test_so_they_do_among_records_that_are_alike() -> None:
     known = np.repeat(np.arange(4), 25)[:, None]
-    chances = np.array([0.1, 0.5, 0.62, 0.9])[known[:, 0]]
+    of_kind = np.array([0.1, 0.5, 0.62, 0.9])
+    chances = of_kind[known[:, 0]]
     shares = np.stack([1 - chances, chances], axis=1)
     mixed = np.random.default_rng(3).permutation(100)
     for seed in range(50):
         drawn = drawn_evenly(shares[mixed], known[mixed], np.random.default_rng(seed))
         for kind in range(4):
             among = drawn[known[mixed, 0] == kind]
-            assert abs(among.sum() - 25 * [0.1, 0.5, 0.62, 0.9][kind]) < 1 + 1e-6
+            assert abs(among.sum() - 25 * of_kind[kind]) < 1 + 1e-6
 
 
 def test_many_codes_come_nearer_to_their_shares_than_one_by_one() -> None:
